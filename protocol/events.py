@@ -1,0 +1,83 @@
+"""What happens during a turn, in order. Every event is stored and streamed to whoever watches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mmedagent.protocol.errors import Problem
+from mmedagent.protocol.invocation import Outcome
+from mmedagent.protocol.plan import Plan
+from mmedagent.protocol.types import Identifier, JsonObject, ShortText, Text, ToolName, WireType
+
+
+class TurnStarted(WireType):
+    type: Literal["turn.started"] = "turn.started"
+    turn_id: Identifier
+    conversation_id: Identifier
+    planner: ShortText
+
+
+class ThoughtsWritten(WireType):
+    """A piece of the thoughts of plan number `step` (from 1)."""
+
+    type: Literal["thoughts.delta"] = "thoughts.delta"
+    step: int = Field(ge=1)
+    text: Text
+
+
+class PlanMade(WireType):
+    """A plan with actions is complete."""
+
+    type: Literal["plan.completed"] = "plan.completed"
+    step: int = Field(ge=1)
+    plan: Plan
+
+
+class CallStarted(WireType):
+    """An action began; its parameters are resolved and checked. `number` counts from 1 over the turn."""
+
+    type: Literal["call.started"] = "call.started"
+    number: int = Field(ge=1)
+    call_id: Identifier
+    tool: ToolName
+    parameters: JsonObject
+
+
+class CallEnded(WireType):
+    """An action ended, in a result, a failure or a skip."""
+
+    type: Literal["call.ended"] = "call.ended"
+    number: int = Field(ge=1)
+    outcome: Outcome
+
+
+class AnswerWritten(WireType):
+    type: Literal["answer.delta"] = "answer.delta"
+    text: Text
+
+
+class TurnCompleted(WireType):
+    type: Literal["turn.completed"] = "turn.completed"
+    thoughts: Text
+    answer: Text
+
+
+class TurnFailed(WireType):
+    type: Literal["turn.failed"] = "turn.failed"
+    problem: Problem
+
+
+TurnEvent = Annotated[
+    TurnStarted | ThoughtsWritten | PlanMade | CallStarted | CallEnded | AnswerWritten | TurnCompleted | TurnFailed,
+    Field(discriminator="type"),
+]
+
+
+class StoredEvent(WireType):
+    """An event with its place in the turn. `at` is in seconds since the Unix epoch."""
+
+    sequence: int = Field(ge=1)
+    at: float
+    event: TurnEvent

@@ -1,0 +1,75 @@
+"""How workers make themselves known to the controller, and what it tells about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from mmedagent.protocol.card import ToolCard
+from mmedagent.protocol.types import Identifier, Seconds, Sha256, ShortText, WireType
+
+WorkerUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]{1,253}(/[a-z0-9_]{1,64})?$")]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Concurrency = Annotated[int, Field(ge=1, le=1_024)]
+
+
+class PlannerCard(WireType):
+    """What a planner worker tells about itself."""
+
+    name: ShortText
+    backend: ShortText
+    version: ShortText
+    checkpoint_sha256: Sha256 | None = None
+    label: ShortText = ""
+
+
+class ToolOffer(WireType):
+    kind: Literal["tool"] = "tool"
+    card: ToolCard
+
+
+class PlannerOffer(WireType):
+    kind: Literal["planner"] = "planner"
+    card: PlannerCard
+
+
+class WorkerRegistration(WireType):
+    """Sent when the model is loaded and the self-test has passed. `url` is the base of /card, /health and the rest."""
+
+    url: WorkerUrl
+    offer: Annotated[ToolOffer | PlannerOffer, Field(discriminator="kind")]
+    concurrency: Concurrency
+    label: ShortText = ""
+
+
+class Lease(WireType):
+    """A worker is listed for `seconds` and renews in time; `worker_id` is the name of the lease."""
+
+    worker_id: Identifier
+    seconds: Seconds
+
+
+class WorkerHealth(WireType):
+    """Answer of GET /health, and the body of a lease renewal."""
+
+    status: Literal["loading", "ready", "draining", "failed"]
+    in_flight: Count
+    queued: Count
+
+
+class WorkerInfo(WireType):
+    """One row of GET /v1/workers."""
+
+    worker_id: Identifier
+    kind: Literal["tool", "planner"]
+    name: ShortText
+    version: ShortText
+    checkpoint_sha256: Sha256 | None
+    label: ShortText
+    state: Literal["ready", "suspect"]
+    outstanding: Count
+    concurrency: Concurrency
+    completed: Count
+    failed: Count
+    registered_at: float
