@@ -1,0 +1,1 @@
+"""What every process shares: the worker app, registration, clients, the blob store, logs and metrics. No torch."""

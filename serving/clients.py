@@ -1,0 +1,148 @@
+"""Typed clients of the worker HTTP interface."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from mmedagent.protocol.errors import DeadlineError, MMedAgentError, Problem, UnavailableError, WorkerError
+from mmedagent.protocol.errors import error_from_problem as to_error
+from mmedagent.protocol.invocation import ToolCall, ToolResult
+from mmedagent.protocol.plan import PlannerEvent, PlannerFailed, PlannerRequest
+from mmedagent.protocol.workers import Lease, WorkerHealth, WorkerRegistration
+from mmedagent.serving.logs import correlation_id
+from mmedagent.serving.sse import read_data
+
+Model = TypeVar("Model", bound=BaseModel)
+
+CONNECT_TIMEOUT_S = 2.0
+GRACE_S = 1.0
+"""A worker gets this much longer than the deadline to report the deadline itself."""
+
+MAX_ANSWER_BYTES = 8 * 2**20
+_EVENTS: TypeAdapter[PlannerEvent] = TypeAdapter(PlannerEvent)
+
+
+def new_http_client(max_connections: int = 256) -> httpx.AsyncClient:
+    """A client with kept-alive connections that ignores proxies: workers are addressed directly."""
+    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+    return httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
+
+
+class WorkerClient:
+    """Calls workers by their base URL. Every method raises only errors of the one exception tree."""
+
+    def __init__(self, http: httpx.AsyncClient, token: str) -> None:
+        self._http = http
+        self._token = token
+
+    async def invoke(self, url: str, call: ToolCall) -> ToolResult:
+        """Run one tool call. Raises what the worker reports, `UnavailableError`, `DeadlineError`, `WorkerError`."""
+        response = await self._send("POST", f"{url}/invoke", call, call.deadline_s + GRACE_S)
+        return _parsed(ToolResult, response)
+
+    async def health(self, url: str, timeout_s: float) -> WorkerHealth:
+        return _parsed(WorkerHealth, await self._send("GET", f"{url}/health", None, timeout_s))
+
+    async def step(self, url: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
+        """Stream one planner step. Raises like `invoke`, also in the middle of the stream."""
+        timeout = httpx.Timeout(request.deadline_s + GRACE_S, connect=CONNECT_TIMEOUT_S)
+        try:
+            async with self._http.stream(
+                "POST", f"{url}/step", content=request.model_dump_json(), headers=self._headers(), timeout=timeout
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _reported(response)
+                async for data in read_data(response.aiter_lines()):
+                    event = _EVENTS.validate_json(data)
+                    if isinstance(event, PlannerFailed):
+                        raise to_error(_problem_of(event))
+                    yield event
+        except httpx.HTTPError as error:
+            raise _unreachable(error) from error
+        except ValidationError as error:
+            raise WorkerError("The planner answered in a way that makes no sense.") from error
+
+    async def _send(self, method: str, url: str, body: BaseModel | None, timeout_s: float) -> httpx.Response:
+        try:
+            response = await self._http.request(
+                method,
+                url,
+                content=body.model_dump_json() if body else None,
+                headers=self._headers(),
+                timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+            )
+        except httpx.HTTPError as error:
+            raise _unreachable(error) from error
+        if response.is_error:
+            raise _reported(response)
+        return response
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": "application/json",
+            "X-Request-Id": correlation_id.get(),
+        }
+
+
+class ControllerClient:
+    """What a worker tells the controller: that it is here, that it still is, and that it leaves."""
+
+    def __init__(self, http: httpx.AsyncClient, controller_url: str, token: str) -> None:
+        self._http = http
+        self._url = f"{controller_url}/internal/workers"
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    async def register(self, registration: WorkerRegistration) -> Lease:
+        return _parsed(Lease, await self._send("POST", self._url, registration.model_dump_json()))
+
+    async def renew(self, worker_id: str, health: WorkerHealth) -> Lease:
+        """Raises `NotFoundError` when the controller does not know the lease any more."""
+        return _parsed(Lease, await self._send("PUT", f"{self._url}/{worker_id}", health.model_dump_json()))
+
+    async def leave(self, worker_id: str) -> None:
+        await self._send("DELETE", f"{self._url}/{worker_id}", None)
+
+    async def _send(self, method: str, url: str, content: str | None) -> httpx.Response:
+        try:
+            response = await self._http.request(
+                method, url, content=content, headers=self._headers, timeout=CONNECT_TIMEOUT_S
+            )
+        except httpx.HTTPError as error:
+            raise _unreachable(error) from error
+        if response.is_error:
+            raise _reported(response)
+        return response
+
+
+def _parsed(model: type[Model], response: httpx.Response) -> Model:
+    if len(response.content) > MAX_ANSWER_BYTES:
+        raise WorkerError("The answer is too large.")
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError as error:
+        raise WorkerError("The worker answered in a way that makes no sense.") from error
+
+
+def _reported(response: httpx.Response) -> MMedAgentError:
+    try:
+        return to_error(Problem.model_validate_json(response.content))
+    except ValidationError:
+        return WorkerError("The worker failed without saying why.")
+
+
+def _problem_of(event: PlannerFailed) -> Problem:
+    return Problem(title="", status=500, detail=event.message, code=event.code, correlation_id="-")
+
+
+def _unreachable(error: httpx.HTTPError) -> MMedAgentError:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return UnavailableError("The worker cannot be reached.", retry_after=GRACE_S)
+    if isinstance(error, httpx.TimeoutException):
+        return DeadlineError("The worker did not answer in time.")
+    return UnavailableError("The connection to the worker broke while it was working.", retry_after=GRACE_S)

@@ -1,0 +1,63 @@
+"""Keeps a worker listed at the controller: register, renew in time, register again when forgotten, leave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mmedagent.protocol.errors import MMedAgentError, NotFoundError
+from mmedagent.protocol.workers import WorkerHealth, WorkerRegistration
+from mmedagent.serving.clients import ControllerClient
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+RENEWALS_A_LEASE = 3
+
+
+@dataclass
+class Membership:
+    """One registration and, while it lasts, its lease."""
+
+    registration: WorkerRegistration
+    health: Callable[[], WorkerHealth]
+    worker_id: str | None = None
+    lease_s: float = field(default=RETRY_S * RENEWALS_A_LEASE)
+
+
+async def keep_registered(controller: ControllerClient, members: Sequence[Membership]) -> None:
+    """Keep all members listed until this task is cancelled. A controller that is away is asked again and again."""
+    async with asyncio.TaskGroup() as group:
+        for member in members:
+            group.create_task(_keep(controller, member))
+
+
+async def leave(controller: ControllerClient, members: Sequence[Membership]) -> None:
+    """Take the members off the list, so that nothing new is sent to them."""
+    for member in members:
+        if member.worker_id:
+            try:
+                await controller.leave(member.worker_id)
+            except MMedAgentError as error:
+                log.warning("could not leave", extra={"code": error.code, "worker_id": member.worker_id})
+            member.worker_id = None
+
+
+async def _keep(controller: ControllerClient, member: Membership) -> None:
+    while True:
+        try:
+            if member.worker_id is None:
+                lease = await controller.register(member.registration)
+                log.info("registered", extra={"worker_id": lease.worker_id, "url": member.registration.url})
+            else:
+                lease = await controller.renew(member.worker_id, member.health())
+        except NotFoundError:
+            member.worker_id = None
+        except MMedAgentError as error:
+            log.debug("controller not reached", extra={"code": error.code})
+            await asyncio.sleep(RETRY_S)
+        else:
+            member.worker_id, member.lease_s = lease.worker_id, lease.seconds
+            await asyncio.sleep(member.lease_s / RENEWALS_A_LEASE)

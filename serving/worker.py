@@ -1,0 +1,162 @@
+"""What tool workers and planner workers share: settings, readiness, membership, and leaving callers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+
+from mmedagent.imaging.png import decode_frame
+from mmedagent.protocol.errors import CancelledError, MMedAgentError, UnavailableError
+from mmedagent.protocol.invocation import ImageRef
+from mmedagent.protocol.workers import WorkerHealth
+from mmedagent.serving.blobs import BlobStore, FolderBlobStore, HttpBlobStore
+from mmedagent.serving.clients import ControllerClient, new_http_client
+from mmedagent.serving.registration import Membership, keep_registered, leave
+from mmedagent.serving.tool import PixelArray
+from mmedagent.serving.work import WorkPool
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CACHED_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker process is placed. `url` is where others reach it; without a controller it serves alone.
+
+    `blob_folder` is the controller's blob folder when the disk is shared; otherwise blobs travel over HTTP.
+    `label` is attached to every result, such as a note that the weights are for demonstration only.
+    """
+
+    url: str
+    controller_url: str | None = None
+    token: str = ""
+    blob_folder: Path | None = None
+    device: str = "cpu"
+    label: str = ""
+
+    def blob_store(self) -> BlobStore:
+        if self.blob_folder is not None or self.controller_url is None:
+            return FolderBlobStore(self.blob_folder or Path("data/blobs"))
+        return HttpBlobStore(self.controller_url, self.token)
+
+
+class FrameCache:
+    """The last decoded frames, by blob. Used from many threads."""
+
+    def __init__(self, blobs: BlobStore, size: int = CACHED_FRAMES) -> None:
+        self._blobs = blobs
+        self._size = size
+        self._frames: OrderedDict[str, PixelArray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def frame(self, image: ImageRef) -> PixelArray:
+        with self._lock:
+            if image.sha256 in self._frames:
+                self._frames.move_to_end(image.sha256)
+                return self._frames[image.sha256]
+        frame = decode_frame(self._blobs.get(image.sha256))
+        frame.setflags(write=False)
+        with self._lock:
+            self._frames[image.sha256] = frame
+            while len(self._frames) > self._size:
+                self._frames.popitem(last=False)
+        return frame
+
+
+class Service:
+    """A model behind a pool: loading, ready, draining or failed."""
+
+    def __init__(self, name: str, concurrency: int, load: Callable[[], None]) -> None:
+        self.name = name
+        self.pool = WorkPool(concurrency)
+        self.status: str = "loading"
+        self._load = load
+
+    async def load(self) -> None:
+        """Load the model in a thread. A failure is logged and shown in /health; the worker never registers then."""
+        try:
+            await asyncio.to_thread(self._load)
+        except MMedAgentError as error:
+            self.status = "failed"
+            log.exception("loading failed: %s", error.detail, extra={"tool": self.name, "code": error.code})
+            raise
+        self.status = "ready"
+
+    def health(self) -> WorkerHealth:
+        return WorkerHealth.model_validate(
+            {"status": self.status, "in_flight": self.pool.in_flight, "queued": self.pool.queued}
+        )
+
+    def require_ready(self) -> None:
+        if self.status != "ready":
+            raise UnavailableError(f"{self.name} is {self.status}.", retry_after=1.0)
+
+
+class WorkerLife:
+    """The life of a worker process: load every model, then register, keep the leases, and leave before the end."""
+
+    def __init__(
+        self, settings: WorkerSettings, services: Sequence[Service], members: Callable[[], Sequence[Membership]]
+    ) -> None:
+        self._settings = settings
+        self._services = services
+        self._make_members = members
+        self._members: Sequence[Membership] = ()
+        self._controller: ControllerClient | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        async with new_http_client() as http:
+            if self._settings.controller_url:
+                self._controller = ControllerClient(http, self._settings.controller_url, self._settings.token)
+            task = asyncio.create_task(self._live())
+            yield
+            task.cancel()
+            with suppress(asyncio.CancelledError, MMedAgentError):
+                await task
+            await self.drain()
+            for service in self._services:
+                service.pool.close()
+
+    async def drain(self) -> None:
+        """Take this worker off the list; requests that are running still end."""
+        for service in self._services:
+            service.status = "draining"
+        if self._controller:
+            await leave(self._controller, self._members)
+
+    async def _live(self) -> None:
+        await asyncio.gather(*(service.load() for service in self._services))
+        self._members = self._make_members()
+        if self._controller:
+            await keep_registered(self._controller, self._members)
+
+
+async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the caller closes the connection."""
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise CancelledError("The caller left.")
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
