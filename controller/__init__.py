@@ -1,0 +1,1 @@
+"""The public API, the agent loop, the registry of workers, and the conversations. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The public API, one file a resource, and the internal one that workers use."""

@@ -1,0 +1,87 @@
+"""What there is: models, tools, workers, and direct calls of a tool."""
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmedagent.controller.api.services import Services
+from mmedagent.controller.store import repository
+from mmedagent.controller.store.models import ArtifactRow
+from mmedagent.protocol.card import ToolCard
+from mmedagent.protocol.errors import InvalidParametersError, NotFoundError
+from mmedagent.protocol.invocation import ToolCall, ToolResult
+from mmedagent.protocol.types import Identifier, JsonObject, ToolName
+from mmedagent.protocol.workers import WorkerInfo
+from mmedagent.serving.logs import correlation_id
+from mmedagent.serving.schemas import CardValidator
+
+
+class Listing(BaseModel):
+    object: str = "list"
+    data: list[Any]
+
+
+class DirectCall(BaseModel):
+    """A tool call without the planner."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parameters: JsonObject = Field(default_factory=dict)
+    file_id: Identifier | None = None
+
+
+def catalogue_routes(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(services.owner)])
+
+    @router.get("/models")
+    async def list_models() -> Listing:
+        """The planners, in the shape of the OpenAI models API."""
+        workers = {worker.registration.offer.card.name: worker for worker in services.registry.planners()}
+        rows = [
+            {"id": name, "object": "model", "created": int(worker.registered_at), "owned_by": "mmedagent"}
+            for name, worker in sorted(workers.items())
+        ]
+        return Listing(data=rows)
+
+    @router.get("/tools")
+    async def list_tools() -> Listing:
+        """The cards of the tools that can be used now."""
+        return Listing(data=[card for _, card in sorted(services.registry.tools().items())])
+
+    @router.get("/workers")
+    async def list_workers() -> Listing:
+        """Every registered worker with its load and health."""
+        rows: list[WorkerInfo] = [worker.info() for worker in services.registry.workers()]
+        return Listing(data=rows)
+
+    @router.post("/tools/{name}/invoke")
+    async def invoke(name: ToolName, body: DirectCall, owner: Annotated[str, Depends(services.owner)]) -> ToolResult:
+        """Run one tool, without planning."""
+        card = _card(services, name)
+        CardValidator(card).check_parameters(body.parameters)
+        image = await services.files.image(owner, body.file_id) if body.file_id else None
+        if card.needs_image and image is None:
+            raise InvalidParametersError(f"{card.title} needs an image: give a file_id.")
+        call = ToolCall(
+            call_id=f"call_{uuid.uuid4().hex[:20]}",
+            tool=name,
+            parameters=body.parameters,
+            image=image,
+            deadline_s=services.settings.tool_deadline_s,
+            correlation_id=correlation_id.get(),
+        )
+        result = await services.router.invoke(call, card.idempotent)
+        rows = [ArtifactRow.of(owner, one.sha256, one.media_type) for one in result.artifacts]
+        await services.database.write(lambda session: repository.keep_artifacts(session, rows))
+        return result
+
+    return router
+
+
+def _card(services: Services, name: str) -> ToolCard:
+    try:
+        return services.registry.tools()[name]
+    except KeyError as error:
+        raise NotFoundError(f"There is no tool {name} at present.") from error

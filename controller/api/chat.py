@@ -1,0 +1,111 @@
+"""Questions in the shape of the OpenAI chat completions API. Nothing of them is stored but the images and artifacts.
+
+The answer is the message's content and the thoughts are in `reasoning_content`. The extension `mmedagent` holds the
+steps, in a stream only the name of each tool and how it ended: chunks repeat so much that more would drown the text.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from mmedagent.controller.api.inputs import Messages, ModelName, understand
+from mmedagent.controller.api.items import items_of
+from mmedagent.controller.api.services import Services
+from mmedagent.controller.api.streaming import all_events, stream_turn
+from mmedagent.controller.turns import Question
+from mmedagent.protocol.errors import error_from_problem
+from mmedagent.protocol.events import (
+    AnswerWritten,
+    CallEnded,
+    ThoughtsWritten,
+    TurnCompleted,
+    TurnEvent,
+    TurnFailed,
+)
+from mmedagent.serving.worker import until_disconnect
+
+NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+class ChatRequest(BaseModel):
+    model: ModelName | None = None
+    messages: Messages
+    stream: bool = False
+
+
+def chat_routes(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["chat"])
+
+    @router.post("/chat/completions", response_model=None)
+    async def complete(body: ChatRequest, request: Request, owner: Annotated[str, Depends(services.owner)]) -> Response:
+        """Ask with the whole conversation in the request."""
+        asked = await understand(services, owner, body.messages)
+        question = Question(
+            owner=owner,
+            messages=asked.messages,
+            model=body.model,
+            image=asked.image,
+            file_id=asked.file_id,
+            store=False,
+            find_image=lambda file_id: services.files.image(owner, file_id),
+        )
+        live = await services.turns.start(question)
+        chat = ChatStream(live.turn_id, body.model or "")
+        if body.stream:
+            return stream_turn(live, chat.translate, named=False, last="[DONE]")
+        events = await until_disconnect(request, all_events(live))
+        if isinstance(events[-1], TurnFailed):
+            raise error_from_problem(events[-1].problem)
+        return JSONResponse(chat.completion(events))
+
+    return router
+
+
+class ChatStream:
+    """Translates one turn into chunks, or into one completion."""
+
+    def __init__(self, turn_id: str, model: str) -> None:
+        self._turn_id = turn_id
+        self._head = {"id": f"chatcmpl-{turn_id}", "created": int(time.time()), "model": model}
+        self._answered = False
+        self._begun = False
+
+    def completion(self, events: list[TurnEvent]) -> dict[str, Any]:
+        last = events[-1]
+        answer, thoughts = (last.answer, last.thoughts) if isinstance(last, TurnCompleted) else ("", "")
+        message = {
+            "role": "assistant",
+            "content": answer,
+            "reasoning_content": thoughts,
+            "mmedagent": {"items": items_of(self._turn_id, events)},
+        }
+        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        return {**self._head, "object": "chat.completion", "choices": [choice], "usage": NO_USAGE}
+
+    def translate(self, event: TurnEvent) -> Iterator[dict[str, Any]]:
+        match event:
+            case ThoughtsWritten():
+                yield self._chunk({"reasoning_content": event.text})
+            case CallEnded(outcome=outcome):
+                yield self._chunk({"mmedagent": {"tool": outcome.tool, "outcome": outcome.kind}})
+            case AnswerWritten():
+                self._answered = True
+                yield self._chunk({"content": event.text})
+            case TurnCompleted():
+                if not self._answered:
+                    yield self._chunk({"content": event.answer})
+                yield self._chunk({}, "stop")
+            case TurnFailed():
+                yield {"error": {"code": event.problem.code, "message": event.problem.detail, "type": "server_error"}}
+            case _:
+                return
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        if not self._begun:
+            self._begun, delta = True, {"role": "assistant", **delta}
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        return {**self._head, "object": "chat.completion.chunk", "choices": [choice]}

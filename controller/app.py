@@ -1,0 +1,78 @@
+"""The controller's application, composed from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from mmedagent.controller.agent import Agent
+from mmedagent.controller.api.catalogue import catalogue_routes
+from mmedagent.controller.api.chat import chat_routes
+from mmedagent.controller.api.conversations import conversation_routes
+from mmedagent.controller.api.files import file_routes
+from mmedagent.controller.api.guard import GuardMiddleware
+from mmedagent.controller.api.health import health_routes
+from mmedagent.controller.api.internal import internal_routes
+from mmedagent.controller.api.page import mount_page
+from mmedagent.controller.api.plans import plan_routes
+from mmedagent.controller.api.responses import response_routes
+from mmedagent.controller.api.services import Services
+from mmedagent.controller.files import Files
+from mmedagent.controller.registry import Registry
+from mmedagent.controller.routing import Router
+from mmedagent.controller.settings import ControllerSettings
+from mmedagent.controller.store import repository
+from mmedagent.controller.store.database import Database
+from mmedagent.controller.turns import Turns
+from mmedagent.imaging.sandbox import DecoderPool
+from mmedagent.serving.blobs import FolderBlobStore
+from mmedagent.serving.clients import WorkerClient, new_http_client
+from mmedagent.serving.web import install_web_basics
+
+DESCRIPTION = (
+    "A medical agent: questions about medical images are answered by a planner that calls tools. "
+    "For research use only; not a medical device, and no answer is a diagnosis."
+)
+
+
+def create_app(settings: ControllerSettings) -> FastAPI:
+    """A controller. Nothing is opened or started before the application's lifespan begins."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    http = new_http_client()
+    database = Database(settings.database)
+    blobs = FolderBlobStore(settings.blob_folder)
+    decoders = DecoderPool()
+    registry = Registry(settings.worker_hosts, settings.lease_s)
+    router = Router(registry, WorkerClient(http, settings.worker_token.get_secret_value()))
+    agent = Agent(registry, router, settings.max_steps, settings.turn_deadline_s, settings.tool_deadline_s)
+    files = Files(database, blobs, decoders, settings.max_upload_bytes)
+    services = Services(settings, database, blobs, files, registry, router, agent, Turns(agent, database))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(database.migrate)
+        database.start()
+        await database.write(repository.close_interrupted_turns)
+        async with http, decoders:
+            yield
+        await database.close()
+
+    app = FastAPI(title="mmedagent", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    app.add_middleware(GuardMiddleware, hosts=settings.allowed_hosts, max_upload_bytes=settings.max_upload_bytes)
+    install_web_basics(app)
+    for routes in (
+        health_routes,
+        catalogue_routes,
+        file_routes,
+        conversation_routes,
+        response_routes,
+        chat_routes,
+        plan_routes,
+        internal_routes,
+    ):
+        app.include_router(routes(services))
+    mount_page(app, settings.page_dir)
+    return app

@@ -1,0 +1,44 @@
+"""Calling workers: the least loaded one, and once more elsewhere when that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from mmedagent.controller.registry import Registry
+from mmedagent.protocol.errors import OverloadedError, UnavailableError, WorkerError
+from mmedagent.protocol.invocation import ToolCall, ToolResult
+from mmedagent.protocol.plan import PlannerEvent, PlannerRequest
+from mmedagent.serving.clients import WorkerClient
+
+RETRYABLE = (UnavailableError, OverloadedError, WorkerError)
+
+
+class Router:
+    """Sends calls and planner steps to registered workers."""
+
+    def __init__(self, registry: Registry, client: WorkerClient) -> None:
+        self._registry = registry
+        self._client = client
+
+    async def invoke(self, call: ToolCall, idempotent: bool) -> ToolResult:
+        """Run a call. An idempotent one whose worker fails is sent once more, to another replica if there is one."""
+        worker = self._registry.pick(call.tool)
+        try:
+            with worker.working():
+                return await self._client.invoke(worker.url, call)
+        except RETRYABLE as error:
+            if not idempotent:
+                raise
+            try:
+                other = self._registry.pick(call.tool, exclude=frozenset({worker.worker_id}))
+            except UnavailableError:
+                raise error from None
+        with other.working():
+            return await self._client.invoke(other.url, call)
+
+    async def step(self, planner: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
+        """Stream one step from the least loaded worker with that planner, as `Registry.planner_name` gives it."""
+        worker = self._registry.pick(planner)
+        with worker.working():
+            async for event in self._client.step(worker.url, request):
+                yield event

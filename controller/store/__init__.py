@@ -1,0 +1,1 @@
+"""What is kept: files, artifacts, conversations, turns and their events."""

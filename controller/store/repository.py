@@ -1,0 +1,84 @@
+"""Every query there is. Each takes the owner and sees nothing of anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, FileRow, TurnRow
+from mmedagent.protocol.errors import NotFoundError
+
+MAX_ROWS = 500
+
+
+def file_of(session: Session, owner: str, file_id: str) -> FileRow:
+    row = session.scalar(sa.select(FileRow).where(FileRow.owner == owner, FileRow.id == file_id))
+    if row is None:
+        raise NotFoundError(f"There is no file {file_id}.")
+    return row
+
+
+def files_of(session: Session, owner: str) -> Sequence[FileRow]:
+    newest = sa.select(FileRow).where(FileRow.owner == owner).order_by(FileRow.created_at.desc()).limit(MAX_ROWS)
+    return session.scalars(newest).all()
+
+
+def delete_file(session: Session, owner: str, file_id: str) -> bool:
+    gone = sa.delete(FileRow).where(FileRow.owner == owner, FileRow.id == file_id).returning(FileRow.id)
+    return session.scalar(gone) is not None
+
+
+def keep_artifacts(session: Session, rows: Sequence[ArtifactRow]) -> None:
+    for row in rows:
+        session.merge(row)
+
+
+def artifact_of(session: Session, owner: str, sha256: str) -> ArtifactRow:
+    row = session.get(ArtifactRow, (owner, sha256))
+    if row is None:
+        raise NotFoundError("There is no such artifact.")
+    return row
+
+
+def conversation_of(session: Session, owner: str, conversation_id: str) -> ConversationRow:
+    row = session.scalar(
+        sa.select(ConversationRow).where(ConversationRow.owner == owner, ConversationRow.id == conversation_id)
+    )
+    if row is None:
+        raise NotFoundError(f"There is no conversation {conversation_id}.")
+    return row
+
+
+def conversations_of(session: Session, owner: str) -> Sequence[ConversationRow]:
+    rows = sa.select(ConversationRow).where(ConversationRow.owner == owner)
+    return session.scalars(rows.order_by(ConversationRow.created_at.desc()).limit(MAX_ROWS)).all()
+
+
+def delete_conversation(session: Session, owner: str, conversation_id: str) -> bool:
+    gone = sa.delete(ConversationRow).where(ConversationRow.owner == owner, ConversationRow.id == conversation_id)
+    return session.scalar(gone.returning(ConversationRow.id)) is not None
+
+
+def turn_of(session: Session, owner: str, turn_id: str) -> TurnRow:
+    row = session.scalar(sa.select(TurnRow).where(TurnRow.owner == owner, TurnRow.id == turn_id))
+    if row is None:
+        raise NotFoundError(f"There is no turn {turn_id}.")
+    return row
+
+
+def turns_of(session: Session, owner: str, conversation_id: str) -> Sequence[TurnRow]:
+    """The turns of a conversation, oldest first."""
+    rows = sa.select(TurnRow).where(TurnRow.owner == owner, TurnRow.conversation_id == conversation_id)
+    return session.scalars(rows.order_by(TurnRow.created_at).limit(MAX_ROWS)).all()
+
+
+def events_of(session: Session, turn_id: str) -> Sequence[EventRow]:
+    return session.scalars(sa.select(EventRow).where(EventRow.turn_id == turn_id).order_by(EventRow.sequence)).all()
+
+
+def close_interrupted_turns(session: Session) -> int:
+    """Mark the turns that a stopped controller left running. Returns how many there were."""
+    closed = sa.update(TurnRow).where(TurnRow.status == "running").values(status="failed").returning(TurnRow.id)
+    return len(session.scalars(closed).all())
