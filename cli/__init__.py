@@ -1,0 +1,1 @@
+"""The command line, the profiles, and the supervisor that starts and restarts processes."""

@@ -1,0 +1,5 @@
+"""`python -m mmedagent.cli` is `mmedagent`."""
+
+from mmedagent.cli.main import main
+
+main()

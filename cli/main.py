@@ -1,0 +1,37 @@
+"""The command line: `mmedagent --help`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from mmedagent.cli import ask, bench, doctor, processes, serve, tools
+from mmedagent.protocol.errors import MMedAgentError
+
+app = typer.Typer(
+    name="mmedagent",
+    help="A self-hosted medical agent server. For research use only; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve.serve)
+app.command()(ask.ask)
+app.command()(ask.plan)
+app.command()(processes.controller)
+app.command()(processes.planner)
+app.command()(processes.tool)
+app.add_typer(tools.app, name="tools")
+app.add_typer(bench.app, name="bench")
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Run a command; an error with a meaning for the user is one sentence and exit code 1."""
+    try:
+        app()
+    except MMedAgentError as error:
+        Console(stderr=True).print(f"[bold red]{error.title}:[/] {error.detail}", highlight=False)
+        sys.exit(1)

@@ -1,0 +1,44 @@
+"""Options that several commands share, and the secret that the processes of one installation share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmedagent.protocol.errors import InvalidRequestError
+
+TOKEN_VARIABLE = "MMEDAGENT_WORKER_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", envvar="MMEDAGENT_DATA_DIR", help="Where conversations and images are kept.")
+]
+ProfileName = Annotated[
+    str, typer.Option("--profile", envvar="MMEDAGENT_PROFILE", help="A built-in profile, or the path of a .toml file.")
+]
+ControllerUrl = Annotated[
+    str, typer.Option("--controller", envvar="MMEDAGENT_CONTROLLER", help="Address of the controller.")
+]
+Host = Annotated[str, typer.Option(envvar="MMEDAGENT_HOST", help="Address to listen on.")]
+Device = Annotated[str, typer.Option(envvar="MMEDAGENT_DEVICE", help="Device of the models: cpu, cuda, cuda:1, ...")]
+
+
+def worker_token(data_dir: Path, create: bool) -> str:
+    """The secret that workers and controller share: from the environment, or from a file in the data folder.
+
+    Raises `InvalidRequestError` when there is none and none may be made.
+    """
+    given = os.environ.get(TOKEN_VARIABLE)
+    if given:
+        return given
+    path = data_dir / "worker_token"
+    if not path.exists():
+        if not create:
+            raise InvalidRequestError(f"Set {TOKEN_VARIABLE}, or give the controller's --data-dir.")
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    return path.read_text().strip()

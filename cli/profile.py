@@ -1,0 +1,77 @@
+"""Profiles: which planner and which tools run, from which checkpoint folders."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmedagent.cli.paths import MODELS, PROFILES
+from mmedagent.protocol.errors import InvalidRequestError
+from mmedagent.protocol.types import ShortText, ToolName
+from mmedagent.protocol.workers import Concurrency
+
+TOOLS, PLANNERS = "mmedagent.tools", "mmedagent.planners"
+
+
+class PlannerEntry(BaseModel):
+    """`backend` is a name of the entry-point group `mmedagent.planners`, or `module:Class`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: ShortText = "compact"
+    checkpoint: Path | None = None
+    concurrency: Concurrency = 2
+
+
+class ToolEntry(BaseModel):
+    """`backend` is `module:Class`; without it the tool's name is looked up in the group `mmedagent.tools`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: ShortText | None = None
+    checkpoint: Path | None = None
+    concurrency: Concurrency = 1
+
+
+class Profile(BaseModel):
+    """A planner and tools. `label` is attached to every result; `folder` is where relative checkpoints start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: ShortText = ""
+    planner: PlannerEntry
+    tools: Annotated[dict[ToolName, ToolEntry], Field(max_length=64)]
+    folder: Path
+
+    def checkpoint(self, entry: PlannerEntry | ToolEntry) -> Path | None:
+        return self.folder / entry.checkpoint if entry.checkpoint is not None else None
+
+
+def load_profile(name: str) -> Profile:
+    """A built-in profile by name, or one from a TOML file, whose checkpoints are relative to that file.
+
+    Raises `InvalidRequestError` naming what is wrong.
+    """
+    path = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(one.stem for one in PROFILES.glob("*.toml")))
+        raise InvalidRequestError(f"There is no profile {name}. Built in: {known}; or give the path of a .toml file.")
+    folder = MODELS if path.parent == PROFILES else path.resolve().parent
+    try:
+        return Profile(**tomllib.loads(path.read_text("utf-8")), folder=folder)
+    except (tomllib.TOMLDecodeError, ValidationError, TypeError) as error:
+        raise InvalidRequestError(f"The profile {name} is not valid: {error}") from error
+
+
+def backend_class(group: str, name: str) -> Any:
+    """The class behind an entry-point name or `module:Class`. Raises `InvalidRequestError`."""
+    if ":" in name:
+        return EntryPoint(name, name, group).load()
+    found = {point.name: point for point in entry_points(group=group)}
+    if name not in found:
+        raise InvalidRequestError(f"Nothing is installed under the name {name}; there is: {', '.join(sorted(found))}.")
+    return found[name].load()

@@ -1,0 +1,36 @@
+"""Making worker applications from a profile. Imports models only when asked to make them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mmedagent.cli.profile import PLANNERS, TOOLS, Profile, backend_class
+from mmedagent.protocol.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from mmedagent.serving.worker import WorkerLife, WorkerSettings
+
+
+def planner_app(profile: Profile, settings: WorkerSettings) -> tuple[FastAPI, WorkerLife]:
+    """The planner worker of a profile."""
+    from mmedagent.model_worker.app import create_planner_worker
+
+    planner = backend_class(PLANNERS, profile.planner.backend)(checkpoint=profile.checkpoint(profile.planner))
+    return create_planner_worker(planner, settings, profile.planner.concurrency)
+
+
+def tools_app(profile: Profile, names: Sequence[str], settings: WorkerSettings) -> tuple[FastAPI, WorkerLife]:
+    """One worker that serves the named tools of a profile. Raises `InvalidRequestError` for a name it does not have."""
+    from mmedagent.serving.tool_worker import HostedTool, create_tool_worker
+
+    hosted = []
+    for name in names:
+        if name not in profile.tools:
+            raise InvalidRequestError(f"The profile has no tool {name}; it has: {', '.join(sorted(profile.tools))}.")
+        entry = profile.tools[name]
+        tool = backend_class(TOOLS, entry.backend or name)(checkpoint=profile.checkpoint(entry))
+        hosted.append(HostedTool(tool, entry.concurrency))
+    return create_tool_worker(hosted, settings)

@@ -1,0 +1,1 @@
+"""Measurements: tool selection, tool quality, latency and load."""
