@@ -1,0 +1,1 @@
+"""The tools: one module each, behind the Protocol of `mmedagent.serving.tool`, found by entry point."""
