@@ -1,0 +1,81 @@
+import { expect, test } from "vitest";
+import type { JsonObject } from "../api/types";
+import { boxBetween, moveBox, resizeBox, splitInputBox, withInputBox } from "./boxes";
+import { maskFromRgba, outline, tint } from "./mask";
+import { displaySize, fit, fractionAt, overlaysOf, turnToDraw } from "./overlays";
+import { startTurn, type Call, type Turn } from "./turns";
+
+const provenance = {
+  tool: "t",
+  version: "1.0.0",
+  checkpoint_sha256: null,
+  preprocessing: "",
+  input_sha256: [],
+  output_sha256: "",
+  seconds: 0,
+  label: "",
+};
+
+function turnWith(data: JsonObject): Turn {
+  const call: Call = {
+    kind: "call",
+    id: "c",
+    index: 0,
+    number: 1,
+    tool: "grounded_segmentation",
+    arguments: {},
+    state: "done",
+    startedAt: 0,
+    seconds: 1,
+    output: { data, artifacts: [], provenance },
+    error: null,
+  };
+  return { ...startTurn("t", "", [0, 0, 0.5, 0.5], "f"), steps: [call] };
+}
+
+test("a drawn box goes into the text and comes out again", () => {
+  const text = withInputBox("Segment this", [0.25, 0.05, 0.75, 0.7]);
+  expect(text).toBe("Segment this\nInput box: [0.250, 0.050, 0.750, 0.700]");
+  expect(splitInputBox(text)).toEqual({ text: "Segment this", box: [0.25, 0.05, 0.75, 0.7] });
+  expect(splitInputBox("No box here")).toEqual({ text: "No box here", box: null });
+});
+
+test("boxes are ordered, kept inside the frame, and not too thin", () => {
+  expect(boxBetween([0.8, 1.4], [0.2, -1])).toEqual([0.2, 0, 0.8, 1]);
+  expect(boxBetween([0.5, 0.5], [0.501, 0.9])).toBeNull();
+  expect(moveBox([0.5, 0, 1, 0.5], 0.25, -0.25)).toEqual([0.5, 0, 1, 0.5]);
+  expect(resizeBox([0.5, 0.5, 0.75, 0.75], 0, -1)).toEqual([0.5, 0.5, 0.75, 0.75]);
+});
+
+test("the frame fits the stage with square millimetres", () => {
+  const size = displaySize({ width: 100, height: 100, spacing_mm: [2, 1] });
+  expect(size).toEqual({ width: 100, height: 200 });
+  expect(fit(size, { width: 300, height: 300 })).toEqual({ width: 150, height: 300 });
+  expect(fractionAt(60, 35, { left: 10, top: 10, width: 200, height: 100 })).toEqual([0.25, 0.25]);
+});
+
+test("a thing with a box and a mask is one overlay; an empty mask is none", () => {
+  const turn = turnWith({
+    boxes: [[0.1, 0.1, 0.2, 0.2]],
+    phrases: ["liver"],
+    scores: [0.8],
+    masks: [
+      { artifact: "aa", box: null, area_px: 4, area_mm2: null, score: 0.9 },
+      { artifact: "bb", box: null, area_px: 0, area_mm2: null, score: 0.1 },
+    ],
+  });
+  expect(overlaysOf(turn).map(({ label, mask, box }) => ({ label, mask, box }))).toEqual([
+    { label: "Your box", mask: null, box: [0, 0, 0.5, 0.5] },
+    { label: "liver", mask: "aa", box: [0.1, 0.1, 0.2, 0.2] },
+  ]);
+  const later = { ...startTurn("u", "", null, "f"), state: "done" as const };
+  expect(turnToDraw([turn, later], "f")).toBe(turn);
+  expect(turnToDraw([turn], "other")).toBeNull();
+});
+
+test("a mask becomes tinted pixels and an outline along pixel edges", () => {
+  const mask = maskFromRgba(new Uint8ClampedArray([0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255]), 3, 1);
+  expect([...mask.inside]).toEqual([0, 1, 1]);
+  expect([...tint(mask, "#56b4e9")]).toEqual([0, 0, 0, 0, 86, 180, 233, 255, 86, 180, 233, 255]);
+  expect(outline(mask)).toBe("M1 0h2M1 1h2M1 0v1M3 0v1");
+});
