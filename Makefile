@@ -31,7 +31,7 @@ check: install ## lint, types, layers
 	$(BIN)/lint-imports
 
 demo: install ## one question about an example image, in the terminal
-	$(BIN)/mmedagent ask examples/abdominal-ct.dcm "Segment the structure in the box [0.10, 0.20, 0.55, 0.65] and give me its area." --save build/demo
+	$(BIN)/mmedagent ask examples/abdomen-ct.dcm "Segment the structure in the box [0.30, 0.54, 0.60, 0.76] and give me its area." --save build/demo
 
 bench: install ## measure the overhead of a turn
 	$(BIN)/mmedagent bench turn

@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from mmedagent.cli import ask, bench, doctor, processes, serve, tools
 from mmedagent.protocol.errors import MMedAgentError
@@ -33,5 +34,5 @@ def main() -> None:
     try:
         app()
     except MMedAgentError as error:
-        Console(stderr=True).print(f"[bold red]{error.title}:[/] {error.detail}", highlight=False)
+        Console(stderr=True).print(Text.assemble((f"{error.title}: ", "bold red"), error.detail), soft_wrap=True)
         sys.exit(1)

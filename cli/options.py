@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 import typer
@@ -39,6 +41,14 @@ def worker_token(data_dir: Path, create: bool) -> str:
         if not create:
             raise InvalidRequestError(f"Set {TOKEN_VARIABLE}, or give the controller's --data-dir.")
         data_dir.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
+        _make_token(path)
     return path.read_text().strip()
+
+
+def _make_token(path: Path) -> None:
+    """Put a whole token there, readable by this user only; one that another process made meanwhile is kept."""
+    with NamedTemporaryFile("w", dir=path.parent) as file:
+        file.write(secrets.token_urlsafe(32))
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, path)

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from mmedagent.cli.options import ControllerUrl, DataDir, Device, Host, ProfileName, worker_token
 from mmedagent.cli.paths import PAGE
-from mmedagent.cli.profile import Profile, load_profile
+from mmedagent.cli.profile import Profile, first_of, load_profile
 from mmedagent.cli.workers import planner_app, tools_app
+from mmedagent.protocol.errors import ConflictError, InvalidRequestError
 from mmedagent.serving.logs import configure_logging
 from mmedagent.serving.run import bind, run_app, url_of
 from mmedagent.serving.worker import WorkerSettings
 
 if TYPE_CHECKING:
     from socket import socket
+
+    from mmedagent.controller.settings import ControllerSettings
 
 PARENT_VARIABLE = "MMEDAGENT_PARENT"
 LOOPBACK = "127.0.0.1"
@@ -47,19 +51,12 @@ def controller(
 ) -> None:
     """Run the controller: public API, web page, agent loop. Workers register with it."""
     from mmedagent.controller.app import create_app
-    from mmedagent.controller.settings import ControllerSettings
 
     configure_logging()
-    settings = ControllerSettings(
-        host=host,
-        port=port,
-        data_dir=data_dir,
-        worker_token=SecretStr(worker_token(data_dir, create=True)),
-        page_dir=PAGE,
-        expected_tools=tuple(load_profile(profile).tools),
-    )
+    settings = controller_settings(load_profile(profile), host, port, data_dir)
+    listener = listen(host, port)
     stop_with_parent()
-    run_app(create_app(settings), bind(host, port))
+    run_app(create_app(settings), listener)
 
 
 def planner(
@@ -75,7 +72,7 @@ def planner(
     """Run the planner of a profile as a worker."""
     configure_logging()
     loaded = load_profile(profile)
-    listener = bind(host, port)
+    listener = listen(host, port)
     settings = worker_settings(loaded, listener, public_host, controller, data_dir, shared_disk, device)
     stop_with_parent()
     app, life = planner_app(loaded, settings)
@@ -96,11 +93,43 @@ def tool(
     """Run one or several tools of a profile as a worker."""
     configure_logging()
     loaded = load_profile(profile)
-    listener = bind(host, port)
+    listener = listen(host, port)
     settings = worker_settings(loaded, listener, public_host, controller, data_dir, shared_disk, device)
     stop_with_parent()
     app, life = tools_app(loaded, names, settings)
     run_app(app, listener, life.drain)
+
+
+def controller_settings(profile: Profile, host: str, port: int, data_dir: Path) -> ControllerSettings:
+    """How a controller is set, from the options of its command and the environment.
+
+    Raises `InvalidRequestError` with a sentence for a setting that is wrong.
+    """
+    from mmedagent.controller.settings import ControllerSettings
+
+    try:
+        return ControllerSettings(
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            worker_token=SecretStr(worker_token(data_dir, create=True)),
+            page_dir=PAGE,
+            expected_tools=tuple(profile.tools),
+        )
+    except ValidationError as error:
+        raise InvalidRequestError(f"The settings are not valid: {first_of(error)}.") from error
+    except SettingsError as error:
+        raise InvalidRequestError(f"The settings are not valid: {error}.") from error
+
+
+def listen(host: str, port: int) -> socket:
+    """A listening socket. Raises `ConflictError` when the port is taken, or the address is not one of this machine."""
+    try:
+        return bind(host, port)
+    except OSError as error:
+        raise ConflictError(
+            f"Port {port} on {host} cannot be opened: {error.strerror}. Choose another port, or stop what uses it."
+        ) from error
 
 
 def worker_settings(
@@ -127,7 +156,7 @@ def stop_with_parent() -> None:
     """End this process when the supervisor that started it is gone, so that nothing is left behind."""
     if PARENT_VARIABLE not in os.environ:
         return
-    parent, pause = os.getppid(), threading.Event()
+    parent, pause = int(os.environ[PARENT_VARIABLE]), threading.Event()
 
     def watch() -> None:
         while not pause.wait(PARENT_CHECK_S):

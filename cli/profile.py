@@ -63,15 +63,38 @@ def load_profile(name: str) -> Profile:
     folder = MODELS if path.parent == PROFILES else path.resolve().parent
     try:
         return Profile(**tomllib.loads(path.read_text("utf-8")), folder=folder)
-    except (tomllib.TOMLDecodeError, ValidationError, TypeError) as error:
-        raise InvalidRequestError(f"The profile {name} is not valid: {error}") from error
+    except ValidationError as error:
+        raise InvalidRequestError(f"The profile {name} is not valid: {first_of(error)}.") from error
+    except (tomllib.TOMLDecodeError, TypeError) as error:
+        raise InvalidRequestError(f"The profile {name} is not valid: {error}.") from error
+
+
+def first_of(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line: where it is, and why."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+def require_installed(profile: Profile) -> None:
+    """Raises `InvalidRequestError` for a backend that is not installed. Imports none of them."""
+    _entry_point(PLANNERS, profile.planner.backend)
+    for name, entry in profile.tools.items():
+        _entry_point(TOOLS, entry.backend or name)
 
 
 def backend_class(group: str, name: str) -> Any:
     """The class behind an entry-point name or `module:Class`. Raises `InvalidRequestError`."""
+    try:
+        return _entry_point(group, name).load()
+    except (ImportError, AttributeError) as error:
+        raise InvalidRequestError(f"The backend {name} cannot be loaded: {error}.") from error
+
+
+def _entry_point(group: str, name: str) -> EntryPoint:
     if ":" in name:
-        return EntryPoint(name, name, group).load()
+        return EntryPoint(name, name, group)
     found = {point.name: point for point in entry_points(group=group)}
     if name not in found:
         raise InvalidRequestError(f"Nothing is installed under the name {name}; there is: {', '.join(sorted(found))}.")
-    return found[name].load()
+    return found[name]

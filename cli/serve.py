@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,11 @@ from rich.status import Status
 
 from mmedagent.cli.options import TOKEN_VARIABLE, DataDir, Host, ProfileName, worker_token
 from mmedagent.cli.paths import PAGE
-from mmedagent.cli.processes import LOOPBACK, PARENT_VARIABLE
-from mmedagent.cli.profile import Profile, load_profile
+from mmedagent.cli.processes import LOOPBACK, PARENT_VARIABLE, controller_settings, listen
+from mmedagent.cli.profile import Profile, load_profile, require_installed
 from mmedagent.cli.supervisor import ProcessSpec, Supervisor
 from mmedagent.protocol.errors import ConflictError
 from mmedagent.serving.logs import configure_logging
-from mmedagent.serving.run import bind
 
 POLL_S = 0.25
 READY_TIMEOUT_S = 300.0
@@ -40,21 +40,25 @@ def serve(
     if engine != "local":
         raise ConflictError(f"There is no engine {engine} yet; there is: local.")
     loaded = load_profile(profile)
+    require_installed(loaded)
     require_free(host, port)
+    controller_settings(loaded, host, port, data_dir)
     configure_logging("INFO" if verbose else "WARNING")
-    url = f"http://{host if ':' not in host else f'[{host}]'}:{port}"
+    url = address_of(host, port)
     specs = process_specs(loaded, profile, host, port, data_dir, verbose)
     asyncio.run(_run(Supervisor(specs), url, len(loaded.tools)))
 
 
 def require_free(host: str, port: int) -> None:
     """Raises `ConflictError` when the port is taken."""
-    try:
-        bind(host, port).close()
-    except OSError as error:
-        raise ConflictError(
-            f"Port {port} on {host} is in use. Stop what uses it, or choose another with --port."
-        ) from error
+    listen(host, port).close()
+
+
+def address_of(host: str, port: int) -> str:
+    """Where processes of this machine reach the controller that listens on `host`."""
+    if host in (str(IPv4Address(0)), str(IPv6Address(0))):
+        host = LOOPBACK
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def process_specs(
@@ -69,12 +73,14 @@ def process_specs(
         "HF_HUB_OFFLINE": "1",
     }
     shared = ["--profile", profile_name, "--data-dir", str(data_dir)]
-    worker = [*shared, "--controller", f"http://{LOOPBACK}:{port}", "--host", LOOPBACK, "--port", "0"]
-    return [
+    worker = [*shared, "--controller", address_of(host, port), "--host", LOOPBACK, "--port", "0"]
+    specs = [
         ProcessSpec("controller", ["controller", "--host", host, "--port", str(port), *shared], environment),
         ProcessSpec("planner", ["planner", *worker], environment),
-        ProcessSpec("tools", ["tool", *profile.tools, *worker], environment),
     ]
+    if profile.tools:
+        specs.append(ProcessSpec("tools", ["tool", *profile.tools, *worker], environment))
+    return specs
 
 
 async def _run(supervisor: Supervisor, url: str, tools: int) -> None:

@@ -59,11 +59,11 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "mmedagent.cli", *spec.arguments, env={**os.environ, **spec.environment}
             )
-            log.info("process started", extra={"process": spec.name, "pid": process.pid})
+            log.info("process started", extra={"child": spec.name, "pid": process.pid})
             code = await self._until_end(process)
             if self._stopping.is_set():
                 return
-            log.error("process died", extra={"process": spec.name, "exit_code": code})
+            log.error("process died", extra={"child": spec.name, "exit_code": code})
             pause_s = FIRST_PAUSE_S if time.monotonic() - started > STEADY_S else min(2 * pause_s, LONGEST_PAUSE_S)
             await self._sleep(pause_s)
 

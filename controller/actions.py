@@ -74,10 +74,10 @@ class Actions:
         if card is None:
             raise NotFoundError("The plan names a tool that is not available here.")
         parameters = await self._resolved(number, action.API_params)
+        CardValidator(card).check_parameters(parameters)
         image = self._turn.image
         if "image" in parameters:
             image = await self._turn.find_image(str(parameters["image"]))
-        CardValidator(card).check_parameters(parameters)
         if card.needs_image and image is None:
             raise InvalidParametersError(f"{card.title} needs an image.")
         self._emit(CallStarted(number=number, call_id=call_id, tool=card.name, parameters=parameters))

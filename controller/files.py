@@ -52,6 +52,12 @@ class Files:
         """The display frame of an owner's file. Raises `NotFoundError`."""
         return ImageRef.model_validate((await self.get(owner, file_id)).image)
 
+    async def delete(self, owner: str, file_id: str) -> None:
+        """Forget a file and what was made from it; its bytes go too unless the same picture was uploaded twice."""
+        orphans = await self._database.write(lambda session: repository.delete_file(session, owner, file_id))
+        for sha256 in orphans:
+            await asyncio.to_thread(self._blobs.path(sha256).unlink, missing_ok=True)
+
     def path(self, sha256: str) -> Path:
         return self._blobs.path(sha256)
 
@@ -81,10 +87,11 @@ def _add_file(session: Session, owner: str, decoded: Decoded, image: ImageRef) -
         media_type=decoded.media_type,
         bytes=len(decoded.deidentified),
         source_sha256=image.source_sha256,
+        frame_sha256=image.sha256,
         image=image.model_dump(mode="json"),
     )
     session.add(row)
-    repository.keep_artifacts(session, [ArtifactRow.of(owner, image.sha256, PNG)])
+    repository.keep_artifacts(session, [ArtifactRow.of(owner, image.sha256, PNG, image.source_sha256)])
     return row
 
 

@@ -18,6 +18,7 @@ from mmedagent.protocol.events import (
     TurnEvent,
     TurnFailed,
 )
+from mmedagent.protocol.types import MAX_TEXT
 from mmedagent.serving.logs import correlation_id
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,10 @@ class LiveTurn:
     the whole text follows; pieces that come faster than every 40 ms are joined, which keeps streams small.
     """
 
-    def __init__(self, turn_id: str, conversation_id: str, keep: Keep) -> None:
+    def __init__(self, turn_id: str, conversation_id: str, model: str, keep: Keep) -> None:
         self.turn_id = turn_id
         self.conversation_id = conversation_id
+        self.model = model
         self._keep = keep
         self._sequence = 0
         self._emitted: asyncio.Queue[TurnEvent] = asyncio.Queue()
@@ -102,7 +104,7 @@ class LiveTurn:
         try:
             if (kept := self._keep(stored)) is not None:
                 await kept
-        except SQLAlchemyError:
+        except (SQLAlchemyError, MMedAgentError):
             problem = ServiceError("The turn could not be stored.").problem(correlation_id.get())
             return stored.model_copy(update={"event": TurnFailed(problem=problem)})
         return stored
@@ -110,9 +112,13 @@ class LiveTurn:
 
 def _join(first: Delta, second: TurnEvent) -> Delta | None:
     match first, second:
-        case ThoughtsWritten(), ThoughtsWritten(step=step) if step == first.step:
-            return ThoughtsWritten(step=step, text=first.text + second.text)
-        case AnswerWritten(), AnswerWritten():
-            return AnswerWritten(text=first.text + second.text)
+        case ThoughtsWritten(), ThoughtsWritten(step=step, text=text) if step == first.step and _fits(first, text):
+            return ThoughtsWritten(step=step, text=first.text + text)
+        case AnswerWritten(), AnswerWritten(text=text) if _fits(first, text):
+            return AnswerWritten(text=first.text + text)
         case _:
             return None
+
+
+def _fits(first: Delta, text: str) -> bool:
+    return len(first.text) + len(text) <= MAX_TEXT

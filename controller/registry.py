@@ -12,9 +12,12 @@ from urllib.parse import urlsplit
 
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import (
+    CancelledError,
     ForbiddenError,
+    MalformedPlanError,
     MMedAgentError,
     NotFoundError,
+    OverloadedError,
     RequestError,
     UnavailableError,
 )
@@ -27,6 +30,8 @@ BREAKER_WINDOW_S = 30.0
 BREAKER_PAUSE_S = 5.0
 RETRY_AFTER_S = 2.0
 PLANNER_PREFIX = "planner/"
+NOT_THE_WORKERS_FAULT = (RequestError, OverloadedError, MalformedPlanError, CancelledError)
+"""A worker is never dropped for being busy, nor for what it was asked."""
 
 
 class Breaker:
@@ -86,12 +91,12 @@ class Worker:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count a call as outstanding, and its end as completed or failed. Only the service's own errors count."""
+        """Count a call as outstanding, and its end as completed or failed. Only the worker's own failures count."""
         self.outstanding += 1
         try:
             yield
         except MMedAgentError as error:
-            if not isinstance(error, RequestError):
+            if not isinstance(error, NOT_THE_WORKERS_FAULT):
                 self.failed += 1
                 self.breaker.note(ok=False)
                 self.hits = 0 if isinstance(error, UnavailableError) else self.hits
@@ -201,5 +206,9 @@ class Registry:
         if not candidates:
             raise UnavailableError(f"No worker for {name} is available at present.", retry_after=RETRY_AFTER_S)
         return min(
-            candidates, key=lambda worker: (worker.outstanding / worker.registration.concurrency, worker.completed)
+            candidates,
+            key=lambda worker: (
+                worker.outstanding / worker.registration.concurrency,
+                worker.completed + worker.failed,
+            ),
         )

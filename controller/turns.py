@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from mmedagent.controller.store.models import ArtifactRow, ConversationRow, Even
 from mmedagent.controller.turn import TurnInput
 from mmedagent.protocol.errors import CancelledError, MMedAgentError
 from mmedagent.protocol.events import CallEnded, StoredEvent, TurnCompleted, TurnFailed, TurnStarted
-from mmedagent.protocol.invocation import Artifact, ImageRef, ToolResult
+from mmedagent.protocol.invocation import ImageRef, ToolResult
 from mmedagent.protocol.plan import ChatMessage
 from mmedagent.serving.logs import correlation_id
 
@@ -59,7 +59,8 @@ class Turns:
         planner = self._agent.registry.planner_name(question.model)
         turn_id = uuid.uuid4().hex[:24]
         conversation_id = question.conversation_id or new_conversation_id()
-        live = LiveTurn(turn_id, conversation_id, lambda event: self._keep(question, turn_id, event))
+        model = planner.removeprefix(PLANNER_PREFIX)
+        live = LiveTurn(turn_id, conversation_id, model, lambda event: self._keep(question, turn_id, event))
         if question.store:
             self._database.post(lambda session: _open_turn(session, question, turn_id, conversation_id))
         turn = TurnInput(
@@ -96,10 +97,10 @@ class Turns:
     def _keep(self, question: Question, turn_id: str, stored: StoredEvent) -> asyncio.Future[None] | None:
         event = stored.event
         outcome = event.outcome if isinstance(event, CallEnded) else None
-        artifacts = outcome.artifacts if isinstance(outcome, ToolResult) else ()
-        if not question.store and not artifacts:
+        made = ArtifactRow.of_result(question.owner, outcome) if isinstance(outcome, ToolResult) else []
+        if not question.store and not made:
             return None
-        return self._database.post(lambda session: _keep_event(session, question, turn_id, stored, artifacts))
+        return self._database.post(lambda session: _keep_event(session, question, turn_id, stored, made))
 
 
 def new_conversation_id() -> str:
@@ -140,10 +141,9 @@ def _close_turn(session: Session, turn_id: str, status: str, answer: str) -> Non
 
 
 def _keep_event(
-    session: Session, question: Question, turn_id: str, stored: StoredEvent, artifacts: tuple[Artifact, ...]
+    session: Session, question: Question, turn_id: str, stored: StoredEvent, made: Sequence[ArtifactRow]
 ) -> None:
-    rows = [ArtifactRow.of(question.owner, one.sha256, one.media_type) for one in artifacts]
-    repository.keep_artifacts(session, rows)
+    repository.keep_artifacts(session, made)
     if not question.store:
         return
     body = stored.event.model_dump(mode="json")

@@ -27,14 +27,21 @@ from typing import ClassVar
 
 from mmedagent.protocol.types import Identifier, ShortText, Text, WireType
 
+MAX_DETAIL = 2_000
+"""Characters of a detail. It may quote a name that somebody sent, and a name may be long."""
+
 
 class Problem(WireType):
-    """Problem details for HTTP APIs (RFC 9457), with a stable `code` and the request's correlation id."""
+    """Problem details for HTTP APIs (RFC 9457), with a stable `code` and the request's correlation id.
+
+    `message` is the detail again, under the name by which OpenAI clients look for it.
+    """
 
     type: ShortText = "about:blank"
     title: ShortText
     status: int
     detail: Text
+    message: Text = ""
     code: Identifier
     correlation_id: Identifier
     retry_after: float | None = None
@@ -49,7 +56,7 @@ class MMedAgentError(Exception):
 
     def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail = detail[:MAX_DETAIL]
         self.retry_after = retry_after
 
     def problem(self, correlation_id: str) -> Problem:
@@ -57,6 +64,7 @@ class MMedAgentError(Exception):
             title=self.title,
             status=self.status,
             detail=self.detail,
+            message=self.detail,
             code=self.code,
             correlation_id=correlation_id,
             retry_after=self.retry_after,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from mmedagent.protocol.card import ToolCard
+from mmedagent.protocol.errors import MalformedPlanError
 from mmedagent.protocol.invocation import ImageRef, Outcome
 from mmedagent.protocol.types import Identifier, JsonObject, Sha256, ShortText, Text, WireType
 
@@ -96,7 +97,7 @@ PlannerEvent = Annotated[
 
 
 def assemble(events: Iterable[ThoughtsDelta | ActionsReady | ValueDelta | StepDone | PlannerFailed]) -> Plan:
-    """The plan that a step's events add up to."""
+    """The plan that a step's events add up to. Raises `MalformedPlanError` when it is over its bounds."""
     thoughts: list[str] = []
     value: list[str] = []
     actions: tuple[Action, ...] = ()
@@ -110,4 +111,7 @@ def assemble(events: Iterable[ThoughtsDelta | ActionsReady | ValueDelta | StepDo
                 value.append(event.text)
             case _:
                 continue
-    return Plan(thoughts="".join(thoughts), actions=actions, value="".join(value))
+    try:
+        return Plan(thoughts="".join(thoughts), actions=actions, value="".join(value))
+    except ValidationError as error:
+        raise MalformedPlanError("A part of the plan is over its bounds.") from error

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+
+def _portable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse what Python's JSON reader lets through and other readers do not: NaN, Infinity, lone surrogates."""
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value
+
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """Hex digest of the encoded bytes, the name of a blob."""
@@ -12,11 +20,12 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
-Text = Annotated[str, StringConstraints(max_length=20_000)]
+MAX_TEXT = 20_000
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=1, le=65_535)]
 Millimetres = Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
-JsonObject = dict[str, JsonValue]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_portable)]
 JsonSchema = dict[str, Any]
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from mmedagent.protocol.errors import DeadlineError, MMedAgentError, Problem, UnavailableError, WorkerError
 from mmedagent.protocol.errors import error_from_problem as to_error
 from mmedagent.protocol.invocation import ToolCall, ToolResult
-from mmedagent.protocol.plan import PlannerEvent, PlannerFailed, PlannerRequest
+from mmedagent.protocol.plan import PlannerEvent, PlannerFailed, PlannerRequest, StepDone
 from mmedagent.protocol.workers import Lease, WorkerHealth, WorkerRegistration
 from mmedagent.serving.logs import correlation_id
 from mmedagent.serving.sse import read_data
@@ -62,6 +62,9 @@ class WorkerClient:
                     if isinstance(event, PlannerFailed):
                         raise to_error(_problem_of(event))
                     yield event
+                    if isinstance(event, StepDone):
+                        return
+                raise WorkerError("The planner stopped before its step was done.")
         except httpx.HTTPError as error:
             raise _unreachable(error) from error
         except ValidationError as error:

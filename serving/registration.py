@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mmedagent.protocol.errors import MMedAgentError, NotFoundError
+from mmedagent.protocol.errors import MMedAgentError, NotFoundError, RequestError
 from mmedagent.protocol.workers import WorkerHealth, WorkerRegistration
 from mmedagent.serving.clients import ControllerClient
 
@@ -27,11 +27,27 @@ class Membership:
     lease_s: float = field(default=RETRY_S * RENEWALS_A_LEASE)
 
 
-async def keep_registered(controller: ControllerClient, members: Sequence[Membership]) -> None:
-    """Keep all members listed until this task is cancelled. A controller that is away is asked again and again."""
-    async with asyncio.TaskGroup() as group:
-        for member in members:
-            group.create_task(_keep(controller, member))
+async def keep_registered(controller: ControllerClient, member: Membership) -> None:
+    """Keep a member listed until this task is cancelled. A controller that is away is asked again and again."""
+    refused = False
+    while True:
+        try:
+            if member.worker_id is None:
+                lease = await controller.register(member.registration)
+                log.info("registered", extra={"worker_id": lease.worker_id, "url": member.registration.url})
+            else:
+                lease = await controller.renew(member.worker_id, member.health())
+        except MMedAgentError as error:
+            if isinstance(error, NotFoundError) and member.worker_id is not None:
+                member.worker_id = None
+                continue
+            if isinstance(error, RequestError) and not refused:
+                refused = True
+                log.warning("the controller refuses this worker: %s", error.detail, extra={"code": error.code})
+            await asyncio.sleep(RETRY_S)
+        else:
+            member.worker_id, member.lease_s = lease.worker_id, lease.seconds
+            await asyncio.sleep(member.lease_s / RENEWALS_A_LEASE)
 
 
 async def leave(controller: ControllerClient, members: Sequence[Membership]) -> None:
@@ -43,21 +59,3 @@ async def leave(controller: ControllerClient, members: Sequence[Membership]) -> 
             except MMedAgentError as error:
                 log.warning("could not leave", extra={"code": error.code, "worker_id": member.worker_id})
             member.worker_id = None
-
-
-async def _keep(controller: ControllerClient, member: Membership) -> None:
-    while True:
-        try:
-            if member.worker_id is None:
-                lease = await controller.register(member.registration)
-                log.info("registered", extra={"worker_id": lease.worker_id, "url": member.registration.url})
-            else:
-                lease = await controller.renew(member.worker_id, member.health())
-        except NotFoundError:
-            member.worker_id = None
-        except MMedAgentError as error:
-            log.debug("controller not reached", extra={"code": error.code})
-            await asyncio.sleep(RETRY_S)
-        else:
-            member.worker_id, member.lease_s = lease.worker_id, lease.seconds
-            await asyncio.sleep(member.lease_s / RENEWALS_A_LEASE)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from prometheus_client import Histogram
+from pydantic import ValidationError
 
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import InvalidParametersError, MMedAgentError, WorkerError
@@ -93,15 +94,17 @@ class ToolService(Service):
         self._validator.check_result(outcome.data)
         seconds = time.perf_counter() - started
         self._seconds.observe(seconds)
-        result = ToolResult(
-            call_id=call.call_id,
-            tool=self.name,
-            data=outcome.data,
-            artifacts=outcome.artifacts,
-            provenance=self._provenance(call, outcome, seconds),
-        )
         token.raise_if_cancelled()
-        return result
+        try:
+            return ToolResult(
+                call_id=call.call_id,
+                tool=self.name,
+                data=outcome.data,
+                artifacts=outcome.artifacts,
+                provenance=self._provenance(call, outcome, seconds),
+            )
+        except ValidationError as error:
+            raise WorkerError(f"The result of {self.name} holds numbers or texts that are not JSON.") from error
 
     def _one(self, outcomes: Sequence[ToolOutput | MMedAgentError]) -> ToolOutput:
         if len(outcomes) != 1:
@@ -126,7 +129,7 @@ class ToolService(Service):
 def create_tool_worker(hosted: Sequence[HostedTool], settings: WorkerSettings) -> tuple[FastAPI, WorkerLife]:
     """The application, and its life, whose `drain` the process calls before it stops."""
     services: list[ToolService] = []
-    life = WorkerLife(settings, services, lambda: [service.membership() for service in services])
+    life = WorkerLife(settings, services)
     app = FastAPI(title="mmedagent tool worker", lifespan=life.lifespan, docs_url=None, redoc_url=None)
     metrics = install_web_basics(app)
     seconds = Histogram("mmedagent_tool_seconds", "Time of a tool call", ["tool"], registry=metrics.registry)

@@ -23,6 +23,7 @@ from mmedagent.protocol.errors import (
     MMedAgentError,
     NotFoundError,
     RequestError,
+    TooLargeError,
     UnauthorizedError,
 )
 from mmedagent.serving.logs import correlation_id
@@ -136,8 +137,14 @@ async def _on_validation_error(_: Request, error: Exception) -> Response:
 
 def describe_validation(errors: Sequence[Any]) -> str:
     """Up to five validation errors as one sentence: where, and what is wrong, without repeating the input."""
-    parts = [f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in errors[:5]]
+    parts = [f"{'.'.join(str(part) for part in row['loc'])}: {_told(row)}" for row in errors[:5]]
     return "; ".join(parts)[:2_000] or "The request is not valid."
+
+
+def _told(row: Any) -> str:
+    if row["type"] == "union_tag_invalid":
+        return f"Input should have one of these types: {row['ctx']['expected_tags']}"
+    return str(row["msg"])
 
 
 async def _on_http_exception(_: Request, error: Exception) -> Response:
@@ -145,6 +152,8 @@ async def _on_http_exception(_: Request, error: Exception) -> Response:
         raise error
     if error.status_code == 404:
         return problem_response(NotFoundError("There is nothing at this address."))
+    if error.status_code == TooLargeError.status:
+        return problem_response(TooLargeError(str(error.detail)))
     refused = RequestError(str(error.detail))
     problem = refused.problem(correlation_id.get()).model_copy(update={"status": error.status_code})
     return Response(problem.model_dump_json(), error.status_code, error.headers, PROBLEM_JSON)

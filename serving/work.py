@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
-from mmedagent.protocol.errors import CancelledError, DeadlineError, OverloadedError
+from mmedagent.protocol.errors import CancelledError, DeadlineError, MMedAgentError, OverloadedError, WorkerError
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 QUEUE_FACTOR = 4
 RETRY_AFTER_S = 1.0
@@ -41,6 +44,7 @@ class CancelToken:
 class WorkPool:
     """At most `concurrency` jobs at once and four times as many waiting; one more is refused.
 
+    Whatever a job raises that is not of the exception tree is logged and becomes a `WorkerError`.
     A thread cannot be stopped from outside, so a job that outlives its deadline keeps its place until it ends:
     the bound on running jobs always holds, and no place is ever lost.
     """
@@ -113,8 +117,8 @@ class WorkPool:
             token.cancel()
 
     def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        future = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, _guarded, work)
         self.in_flight += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         future.add_done_callback(self._finished)
         return future
 
@@ -123,3 +127,13 @@ class WorkPool:
         self._places.release()
         if not future.cancelled():
             future.exception()
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except MMedAgentError:
+        raise
+    except Exception as error:
+        log.exception("unexpected error at work")
+        raise WorkerError("The model failed in an unexpected way.") from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from fastapi import FastAPI, Request
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CACHED_FRAMES = 16
+_LOADING = threading.Lock()
+"""One model at a time: the model libraries import parts of themselves lazily, which threads cannot do at once."""
 
 
 @dataclass(frozen=True)
@@ -74,57 +77,59 @@ class FrameCache:
         return frame
 
 
-class Service:
+class Service(ABC):
     """A model behind a pool: loading, ready, draining or failed."""
 
     def __init__(self, name: str, concurrency: int, load: Callable[[], None]) -> None:
         self.name = name
         self.pool = WorkPool(concurrency)
-        self.status: str = "loading"
+        self.status: Literal["loading", "ready", "draining", "failed"] = "loading"
         self._load = load
 
+    @abstractmethod
+    def membership(self) -> Membership:
+        """What to register when the model is loaded."""
+
     async def load(self) -> None:
-        """Load the model in a thread. A failure is logged and shown in /health; the worker never registers then."""
+        """Load the model in a thread. A failure is logged and shown in /health; the service never registers then."""
         try:
-            await asyncio.to_thread(self._load)
-        except MMedAgentError as error:
+            await asyncio.to_thread(self._load_alone)
+        except Exception as error:
             self.status = "failed"
-            log.exception("loading failed: %s", error.detail, extra={"tool": self.name, "code": error.code})
-            raise
-        self.status = "ready"
+            detail = error.detail if isinstance(error, MMedAgentError) else "unexpected error"
+            log.exception("loading failed: %s", detail, extra={"tool": self.name})
+        else:
+            self.status = "ready"
 
     def health(self) -> WorkerHealth:
-        return WorkerHealth.model_validate(
-            {"status": self.status, "in_flight": self.pool.in_flight, "queued": self.pool.queued}
-        )
+        return WorkerHealth(status=self.status, in_flight=self.pool.in_flight, queued=self.pool.queued)
 
     def require_ready(self) -> None:
         if self.status != "ready":
             raise UnavailableError(f"{self.name} is {self.status}.", retry_after=1.0)
 
+    def _load_alone(self) -> None:
+        with _LOADING:
+            self._load()
+
 
 class WorkerLife:
-    """The life of a worker process: load every model, then register, keep the leases, and leave before the end."""
+    """The life of a worker process: load each model, then register it, keep the leases, and leave before the end."""
 
-    def __init__(
-        self, settings: WorkerSettings, services: Sequence[Service], members: Callable[[], Sequence[Membership]]
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, services: Sequence[Service]) -> None:
         self._settings = settings
         self._services = services
-        self._make_members = members
-        self._members: Sequence[Membership] = ()
+        self._members: list[Membership] = []
         self._controller: ControllerClient | None = None
+        self._living: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         async with new_http_client() as http:
             if self._settings.controller_url:
                 self._controller = ControllerClient(http, self._settings.controller_url, self._settings.token)
-            task = asyncio.create_task(self._live())
+            self._living = asyncio.create_task(self._live())
             yield
-            task.cancel()
-            with suppress(asyncio.CancelledError, MMedAgentError):
-                await task
             await self.drain()
             for service in self._services:
                 service.pool.close()
@@ -133,14 +138,22 @@ class WorkerLife:
         """Take this worker off the list; requests that are running still end."""
         for service in self._services:
             service.status = "draining"
+        if self._living:
+            self._living.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._living
         if self._controller:
             await leave(self._controller, self._members)
 
     async def _live(self) -> None:
-        await asyncio.gather(*(service.load() for service in self._services))
-        self._members = self._make_members()
-        if self._controller:
-            await keep_registered(self._controller, self._members)
+        async with asyncio.TaskGroup() as group:
+            for service in self._services:
+                await service.load()
+                if service.status == "ready":
+                    member = service.membership()
+                    self._members.append(member)
+                    if self._controller:
+                        group.create_task(keep_registered(self._controller, member))
 
 
 async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:

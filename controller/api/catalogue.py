@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmedagent.controller.api.services import Services
@@ -16,6 +16,7 @@ from mmedagent.protocol.types import Identifier, JsonObject, ToolName
 from mmedagent.protocol.workers import WorkerInfo
 from mmedagent.serving.logs import correlation_id
 from mmedagent.serving.schemas import CardValidator
+from mmedagent.serving.worker import until_disconnect
 
 
 class Listing(BaseModel):
@@ -57,7 +58,9 @@ def catalogue_routes(services: Services) -> APIRouter:
         return Listing(data=rows)
 
     @router.post("/tools/{name}/invoke")
-    async def invoke(name: ToolName, body: DirectCall, owner: Annotated[str, Depends(services.owner)]) -> ToolResult:
+    async def invoke(
+        name: ToolName, body: DirectCall, request: Request, owner: Annotated[str, Depends(services.owner)]
+    ) -> ToolResult:
         """Run one tool, without planning."""
         card = _card(services, name)
         CardValidator(card).check_parameters(body.parameters)
@@ -72,8 +75,8 @@ def catalogue_routes(services: Services) -> APIRouter:
             deadline_s=services.settings.tool_deadline_s,
             correlation_id=correlation_id.get(),
         )
-        result = await services.router.invoke(call, card.idempotent)
-        rows = [ArtifactRow.of(owner, one.sha256, one.media_type) for one in result.artifacts]
+        result = await until_disconnect(request, services.router.invoke(call, card.idempotent))
+        rows = ArtifactRow.of_result(owner, result)
         await services.database.write(lambda session: repository.keep_artifacts(session, rows))
         return result
 

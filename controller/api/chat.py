@@ -54,7 +54,7 @@ def chat_routes(services: Services) -> APIRouter:
             find_image=lambda file_id: services.files.image(owner, file_id),
         )
         live = await services.turns.start(question)
-        chat = ChatStream(live.turn_id, body.model or "")
+        chat = ChatStream(live.turn_id, live.model)
         if body.stream:
             return stream_turn(live, chat.translate, named=False, last="[DONE]")
         events = await until_disconnect(request, all_events(live))

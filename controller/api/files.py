@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import FileRow
-from mmedagent.protocol.errors import NotFoundError
 from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.types import Identifier, Sha256
 
@@ -72,8 +71,7 @@ def file_routes(services: Services) -> APIRouter:
 
     @router.delete("/files/{file_id}")
     async def delete_file(owner: owner_of, file_id: Identifier) -> Deleted:
-        if not await services.database.write(lambda session: repository.delete_file(session, owner, file_id)):
-            raise NotFoundError(f"There is no file {file_id}.")
+        await services.files.delete(owner, file_id)
         return Deleted(id=file_id, object="file")
 
     @router.get("/artifacts/{sha256}", response_class=FileResponse)

@@ -110,6 +110,8 @@ async def understand(services: Services, owner: str, messages: Sequence[InputMes
     for message in messages:
         if len(message.images()) > 1:
             raise InvalidRequestError("A message can have one image; send one question for each.")
+        if len(message.text()) > MAX_MESSAGE_CHARACTERS:
+            raise InvalidRequestError(f"A message has at most {MAX_MESSAGE_CHARACTERS:,} characters of text.")
     asked = tuple(ChatMessage(role=_role(message), text=message.text()) for message in messages)
     with_image = next((message for message in reversed(messages) if message.images()), None)
     if with_image is None:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from mmedagent.controller.api.services import Services
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.protocol.types import Identifier, Sha256
-from mmedagent.protocol.workers import Lease, WorkerHealth, WorkerRegistration
+from mmedagent.protocol.workers import Lease, ToolOffer, WorkerHealth, WorkerRegistration
+from mmedagent.serving.schemas import check_schemas
 from mmedagent.serving.web import require_token
 
 OCTETS = "application/octet-stream"
@@ -20,6 +21,8 @@ def internal_routes(services: Services) -> APIRouter:
 
     @router.post("/workers")
     async def register(registration: WorkerRegistration) -> Lease:
+        if isinstance(registration.offer, ToolOffer):
+            check_schemas(registration.offer.card)
         return services.registry.register(registration)
 
     @router.put("/workers/{worker_id}")

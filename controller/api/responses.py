@@ -1,6 +1,8 @@
 """Questions with their steps, in the shape of the OpenAI responses API."""
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -8,7 +10,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, TypeAdapter
 from sqlalchemy.orm import Session
 
-from mmedagent.controller.api.inputs import Asked, InputMessage, Messages, MessageText, ModelName, understand
+from mmedagent.controller.api.inputs import (
+    MAX_MESSAGES,
+    Asked,
+    InputMessage,
+    Messages,
+    MessageText,
+    ModelName,
+    understand,
+)
 from mmedagent.controller.api.items import Item, items_of
 from mmedagent.controller.api.response_stream import ResponseStream
 from mmedagent.controller.api.services import Services
@@ -16,14 +26,15 @@ from mmedagent.controller.api.streaming import all_events, stream_turn
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import TurnRow
 from mmedagent.controller.turns import Question
-from mmedagent.protocol.errors import InvalidRequestError, error_from_problem
-from mmedagent.protocol.events import TurnEvent, TurnFailed
+from mmedagent.protocol.errors import InvalidRequestError, NotFoundError, error_from_problem
+from mmedagent.protocol.events import TurnEvent, TurnFailed, TurnStarted
 from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import ChatMessage
 from mmedagent.protocol.types import Identifier, ToolName
 from mmedagent.serving.worker import until_disconnect
 
 RESPONSE_PREFIX = "resp_"
+MAX_HISTORY = 100
 _EVENTS: TypeAdapter[TurnEvent] = TypeAdapter(TurnEvent)
 
 
@@ -59,7 +70,7 @@ def response_routes(services: Services) -> APIRouter:
         """Ask. With `stream` the steps arrive as server-sent events; otherwise the whole response at the end."""
         question = await _question(services, owner, body)
         live = await services.turns.start(question)
-        shell = response_object(live.turn_id, live.conversation_id, body.model or "", "in_progress", [])
+        shell = response_object(live.turn_id, live.conversation_id, live.model, "in_progress", [])
         stream = ResponseStream(shell, live.turn_id)
         if body.stream:
             return stream_turn(live, stream.translate, named=True)
@@ -74,7 +85,9 @@ def response_routes(services: Services) -> APIRouter:
         turn_id = response_id.removeprefix(RESPONSE_PREFIX)
         turn, events = await services.database.read(lambda session: stored_turn(session, owner, turn_id))
         status = "in_progress" if turn.status == "running" else turn.status
-        return response_object(turn.id, turn.conversation_id, "", status, items_of(turn.id, events))
+        model = next((event.planner for event in events if isinstance(event, TurnStarted)), "")
+        response = response_object(turn.id, turn.conversation_id, model, status, items_of(turn.id, events))
+        return {**response, "error": _error_of(events)}
 
     return router
 
@@ -103,7 +116,12 @@ def response_object(turn_id: str, conversation_id: str, model: str, status: str,
 def stored_turn(session: Session, owner: str, turn_id: str) -> tuple[TurnRow, list[TurnEvent]]:
     """A turn and its events. Raises `NotFoundError`."""
     turn = repository.turn_of(session, owner, turn_id)
-    return turn, [_EVENTS.validate_python(row.body) for row in repository.events_of(session, turn.id)]
+    return turn, [_EVENTS.validate_python(row.body) for row in repository.events_of(session, owner, turn.id)]
+
+
+def _error_of(events: Sequence[TurnEvent]) -> Item | None:
+    problem = next((event.problem for event in events if isinstance(event, TurnFailed)), None)
+    return {"code": problem.code, "message": problem.detail} if problem else None
 
 
 async def _question(services: Services, owner: str, body: ResponseRequest) -> Question:
@@ -131,7 +149,7 @@ async def _question(services: Services, owner: str, body: ResponseRequest) -> Qu
 
 
 async def _with_history(services: Services, owner: str, conversation_id: str, asked: Asked) -> Asked:
-    """What was asked, after what was said before in the conversation, and with its last image if it has none."""
+    """What was asked, after what was said before, and with the conversation's last image if it has none itself."""
 
     def earlier_turns(session: Session) -> list[TurnRow]:
         repository.conversation_of(session, owner, conversation_id)
@@ -147,5 +165,7 @@ async def _with_history(services: Services, owner: str, conversation_id: str, as
     image: ImageRef | None = asked.image
     file_id = asked.file_id or next((turn.file_id for turn in reversed(turns) if turn.file_id), None)
     if image is None and file_id is not None:
-        image = await services.files.image(owner, file_id)
-    return Asked((*history[-100:], *asked.messages), image, file_id)
+        with suppress(NotFoundError):
+            image = await services.files.image(owner, file_id)
+    room = min(MAX_HISTORY, MAX_MESSAGES - len(asked.messages))
+    return Asked((*history[max(0, len(history) - room) :], *asked.messages), image, file_id)

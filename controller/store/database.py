@@ -78,28 +78,25 @@ class Database:
                 self._writes.task_done()
                 if done.cancelled():
                     continue
-                if isinstance(result, SQLAlchemyError):
+                if isinstance(result, Exception):
                     done.set_exception(result)
                 else:
                     done.set_result(result)
 
     def _commit(self, changes: list[Callable[[Session], Any]]) -> list[Any]:
         """The result of each change, or its error. One that fails is undone alone and does not harm the others."""
-        results: list[Any] = []
         try:
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                for change in changes:
-                    results.append(_apply(session, change))  # noqa: PERF401 - what was applied counts when one fails
+                return [_apply(session, change) for change in changes]
         except SQLAlchemyError as error:
             return [error] * len(changes)
-        return results
 
 
 def _apply(session: Session, change: Callable[[Session], Any]) -> Any:
     try:
         with session.begin_nested():
             return change(session)
-    except SQLAlchemyError as error:
+    except Exception as error:  # noqa: BLE001 - whatever a change raises goes to whoever asked for it
         return error
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from mmedagent.protocol.invocation import ToolResult
+
 
 class Base(DeclarativeBase):
     """Times are seconds since the Unix epoch, UTC."""
@@ -24,12 +26,16 @@ class FileRow(Base):
     filename: Mapped[str] = mapped_column(String(100))
     media_type: Mapped[str] = mapped_column(String(100))
     bytes: Mapped[int] = mapped_column(Integer)
-    source_sha256: Mapped[str] = mapped_column(String(64))
+    source_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    frame_sha256: Mapped[str] = mapped_column(String(64), index=True)
     image: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class ArtifactRow(Base):
-    """A blob that its owner may read: a display frame, a mask, an overlay."""
+    """A blob that its owner may read: a display frame, a mask, an overlay.
+
+    `source_sha256` is the stored file that it shows or was made from, with which it is deleted.
+    """
 
     __tablename__ = "artifacts"
 
@@ -37,10 +43,19 @@ class ArtifactRow(Base):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     media_type: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[float] = mapped_column(Float)
+    source_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
 
     @classmethod
-    def of(cls, owner: str, sha256: str, media_type: str) -> ArtifactRow:
-        return cls(owner=owner, sha256=sha256, media_type=media_type, created_at=time.time())
+    def of(cls, owner: str, sha256: str, media_type: str, source_sha256: str | None) -> ArtifactRow:
+        return cls(
+            owner=owner, sha256=sha256, media_type=media_type, created_at=time.time(), source_sha256=source_sha256
+        )
+
+    @classmethod
+    def of_result(cls, owner: str, result: ToolResult) -> list[ArtifactRow]:
+        """What a tool made, from the image that it names first among its inputs."""
+        source = next(iter(result.provenance.input_sha256), None)
+        return [cls.of(owner, one.sha256, one.media_type, source) for one in result.artifacts]
 
 
 class ConversationRow(Base):

@@ -25,9 +25,26 @@ def files_of(session: Session, owner: str) -> Sequence[FileRow]:
     return session.scalars(newest).all()
 
 
-def delete_file(session: Session, owner: str, file_id: str) -> bool:
-    gone = sa.delete(FileRow).where(FileRow.owner == owner, FileRow.id == file_id).returning(FileRow.id)
-    return session.scalar(gone) is not None
+def delete_file(session: Session, owner: str, file_id: str) -> list[str]:
+    """Delete a file with its frame and everything that tools made from it.
+
+    Returns the blobs that nothing of anybody needs any more. Raises `NotFoundError`.
+    """
+    row = file_of(session, owner, file_id)
+    blobs = {row.source_sha256, row.frame_sha256}
+    session.delete(row)
+    session.flush()
+    again = sa.select(FileRow.id).where(FileRow.owner == owner, FileRow.source_sha256 == row.source_sha256)
+    if session.scalar(again.limit(1)) is None:
+        made = sa.delete(ArtifactRow).where(ArtifactRow.owner == owner, ArtifactRow.source_sha256 == row.source_sha256)
+        blobs.update(session.scalars(made.returning(ArtifactRow.sha256)))
+    return [sha256 for sha256 in sorted(blobs) if not _used(session, sha256)]
+
+
+def _used(session: Session, sha256: str) -> bool:
+    files = sa.select(FileRow.id).where(sa.or_(FileRow.source_sha256 == sha256, FileRow.frame_sha256 == sha256))
+    artifacts = sa.select(ArtifactRow.sha256).where(ArtifactRow.sha256 == sha256)
+    return any(session.scalar(rows.limit(1)) is not None for rows in (files, artifacts))
 
 
 def keep_artifacts(session: Session, rows: Sequence[ArtifactRow]) -> None:
@@ -74,8 +91,10 @@ def turns_of(session: Session, owner: str, conversation_id: str) -> Sequence[Tur
     return session.scalars(rows.order_by(TurnRow.created_at).limit(MAX_ROWS)).all()
 
 
-def events_of(session: Session, turn_id: str) -> Sequence[EventRow]:
-    return session.scalars(sa.select(EventRow).where(EventRow.turn_id == turn_id).order_by(EventRow.sequence)).all()
+def events_of(session: Session, owner: str, turn_id: str) -> Sequence[EventRow]:
+    """The events of a turn, in their order."""
+    rows = sa.select(EventRow).join(TurnRow).where(TurnRow.owner == owner, EventRow.turn_id == turn_id)
+    return session.scalars(rows.order_by(EventRow.sequence)).all()
 
 
 def close_interrupted_turns(session: Session) -> int:

@@ -18,7 +18,8 @@ def upgrade() -> None:
         sa.Column("filename", sa.String(100), nullable=False),
         sa.Column("media_type", sa.String(100), nullable=False),
         sa.Column("bytes", sa.Integer, nullable=False),
-        sa.Column("source_sha256", sa.String(64), nullable=False),
+        sa.Column("source_sha256", sa.String(64), nullable=False, index=True),
+        sa.Column("frame_sha256", sa.String(64), nullable=False, index=True),
         sa.Column("image", sa.JSON, nullable=False),
     )
     op.create_table(
@@ -27,6 +28,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(64), primary_key=True),
         sa.Column("media_type", sa.String(100), nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("source_sha256", sa.String(64), index=True),
     )
     op.create_table(
         "conversations",

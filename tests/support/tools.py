@@ -1,0 +1,185 @@
+"""Small real tools: one that echoes boxes, one that finds nothing, one that fails, one that waits, and so on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mmedagent.protocol.card import ToolCard
+from mmedagent.protocol.errors import CancelledError, CheckpointError, DeadlineError, MMedAgentError, WorkerError
+from mmedagent.protocol.invocation import ToolCall
+from mmedagent.serving.tool import ToolContext, ToolOutput
+
+PATIENCE_S = 10.0
+"""How long a test waits for what must happen; reaching it is a failure."""
+
+POLL_S = 0.01
+BOX = {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 4, "maxItems": 4}
+BOXES = {"type": "array", "items": BOX, "maxItems": 16}
+FILE_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+ONE_BOX: list[Any] = [[0.1, 0.2, 0.5, 0.75]]
+
+
+def make_card(
+    name: str,
+    parameters: dict[str, Any] | None = None,
+    result: dict[str, Any] | None = None,
+    required: Sequence[str] = (),
+    **fields: Any,
+) -> ToolCard:
+    """A card whose parameters and result are the given properties, and nothing else."""
+    schema = {"type": "object", "properties": parameters or {}, "required": list(required)}
+    return ToolCard(
+        name=name,
+        title=name.capitalize(),
+        description=f"The {name} tool of the tests.",
+        parameters={**schema, "additionalProperties": False},
+        result={"type": "object", "properties": result or {"boxes": BOXES}, "additionalProperties": False},
+        needs_image=fields.pop("needs_image", False),
+        typical_seconds=0.1,
+        version="1.0.0",
+        **fields,
+    )
+
+
+class EchoTool:
+    """Gives back the boxes and the text it was called with. Keeps the calls it got in `calls`."""
+
+    def __init__(self, name: str = "echo", boxes: list[Any] | None = None, **fields: Any) -> None:
+        properties = {"boxes": BOXES, "text": {"type": "string", "maxLength": 1_000}, "image": FILE_ID}
+        result = {"boxes": BOXES, "text": {"type": "string"}}
+        self.card = make_card(name, properties, result, **fields)
+        self.calls: list[ToolCall] = []
+        self.loaded_on = ""
+        self._boxes = boxes
+
+    def load(self, device: str) -> None:
+        self.loaded_on = device
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        self.calls.extend(calls)
+        return [self._one(call) for call in calls]
+
+    def _one(self, call: ToolCall) -> ToolOutput:
+        boxes = self._boxes if self._boxes is not None else call.parameters.get("boxes", ONE_BOX)
+        return ToolOutput({"boxes": boxes, "text": str(call.parameters.get("text", ""))})
+
+
+class NothingTool(EchoTool):
+    """Finds nothing, which is a result."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing", boxes=[])
+
+
+class MaskTool(EchoTool):
+    """Reads the frame and stores a mask of it."""
+
+    def __init__(self) -> None:
+        super().__init__("mask", needs_image=True, aliases=("MedSAM of the tests",))
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        outputs: list[ToolOutput | MMedAgentError] = []
+        for call in calls:
+            assert call.image is not None
+            frame = context.frame(call.image)
+            assert frame.shape[:2] == (call.image.height, call.image.width)
+            mask = context.store(b"mask of " + call.image.sha256.encode(), "mask", "image/png", "all of it")
+            outputs.append(ToolOutput({"boxes": ONE_BOX, "text": f"{frame.shape}"}, (mask,), "none at all"))
+        return outputs
+
+
+class BrokenTool:
+    """Fails in the way that the parameter `how` names."""
+
+    def __init__(self, name: str = "broken", **fields: Any) -> None:
+        ways = {"enum": ["error", "raise", "crash", "lie", "none", "deadline"]}
+        self.card = make_card(name, {"how": ways}, **fields)
+        self.calls: list[ToolCall] = []
+
+    def load(self, device: str) -> None:
+        return
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        self.calls.extend(calls)
+        match calls[0].parameters.get("how", "error"):
+            case "raise":
+                raise WorkerError("The scanner is on fire.")
+            case "crash":
+                raise ValueError("secret-of-the-tool")
+            case "lie":
+                return [ToolOutput({"boxes": "everywhere"})]
+            case "none":
+                return []
+            case "deadline":
+                return [DeadlineError("It took too long.")]
+            case _:
+                return [WorkerError("The scanner is on fire.")]
+
+
+class UnloadableTool(EchoTool):
+    """Its checkpoint is broken, in a way that is foreseen or in one that is not."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__("unloadable")
+        self._error = error or CheckpointError("The checkpoint is altered.")
+
+    def load(self, device: str) -> None:
+        raise self._error
+
+
+class SlowTool:
+    """Works until `release` is set, and stops when it is cancelled, unless it is `deaf`."""
+
+    def __init__(self, name: str = "slow", deaf: bool = False, **fields: Any) -> None:
+        self.card = make_card(name, {"text": {"type": "string"}}, **fields)
+        self.started = threading.Semaphore(0)
+        self.release = threading.Event()
+        self.ended: list[str] = []
+        self.was_cancelled = threading.Event()
+        self._deaf = deaf
+
+    def load(self, device: str) -> None:
+        return
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        self.started.release()
+        try:
+            while not self.release.wait(POLL_S):
+                if not self._deaf:
+                    context.raise_if_cancelled()
+        except (CancelledError, DeadlineError) as error:
+            self.ended.append(error.code)
+            self.was_cancelled.set()
+            raise
+        self.ended.append("released")
+        return [ToolOutput({"boxes": ONE_BOX})]
+
+
+class MeetingTool:
+    """Ends only when `parties` calls run at the same time."""
+
+    def __init__(self, parties: int = 2) -> None:
+        self.card = make_card("meeting", {"text": {"type": "string"}})
+        self._barrier = threading.Barrier(parties)
+
+    def load(self, device: str) -> None:
+        return
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        try:
+            self._barrier.wait(PATIENCE_S)
+        except threading.BrokenBarrierError:
+            return [WorkerError("Nobody came.")]
+        return [ToolOutput({"boxes": ONE_BOX})]
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Return as soon as the condition holds. Fails the test when it does not in time."""
+    tick = threading.Event()
+    for _ in range(int(patience_s / POLL_S)):
+        if condition():
+            return
+        tick.wait(POLL_S)
+    raise AssertionError(f"It did not happen in {patience_s} s: {what}")
