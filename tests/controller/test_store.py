@@ -58,7 +58,7 @@ def add_rows(session: Session) -> None:
             image={},
         )
     )
-    session.add(ArtifactRow.of(OWNER, SHA, "image/png", None))
+    session.add(ArtifactRow.of(OWNER, SHA, "image/png", SHA))
     session.add(ConversationRow(id="conv_1", owner=OWNER, created_at=1.0, title="", details={}))
     session.flush()
     session.add(turn_row("turn_1"))
@@ -134,7 +134,7 @@ async def test_nobody_deletes_what_is_not_theirs(database: Database, tmp_path: P
         await database.write(lambda session: repository.delete_file(session, OTHER, "file-1"))
     assert not await database.write(lambda session: repository.delete_conversation(session, OTHER, "conv_1"))
     assert counts(tmp_path / "test.sqlite") == before
-    assert await database.write(lambda session: repository.delete_file(session, OWNER, "file-1"))
+    assert await database.write(lambda session: repository.delete_file(session, OWNER, "file-1")) == [SHA]
     assert await database.write(lambda session: repository.delete_conversation(session, OWNER, "conv_1"))
     assert set(counts(tmp_path / "test.sqlite").values()) == {0}
 
