@@ -102,7 +102,7 @@ async def _announce(url: str, tools: int) -> None:
                 await asyncio.sleep(POLL_S)
     page = "page and API" if (PAGE / "index.html").is_file() else "API (the page is not built: make ui)"
     console.print(f"[bold green]Ready[/] after {time.monotonic() - started:.1f} s: planner and {tools} tools.")
-    console.print(f"{page} at [bold]{url}[/], API description at {url}/docs", highlight=False)
+    console.print(f"{page} at [bold]{url}[/], API description at {url}/docs", highlight=False, soft_wrap=True)
     console.print("For research use only; not a medical device. Stop with Ctrl+C.", style="dim")
 
 

@@ -12,9 +12,10 @@ from typing import Protocol
 
 import httpx
 
-from mmedagent.protocol.errors import NotFoundError, TooLargeError, WorkerError
+from mmedagent.protocol.errors import NotFoundError, TooLargeError, UnavailableError, WorkerError
 
 HTTP_TIMEOUT_S = 30.0
+RETRY_AFTER_S = 1.0
 
 
 def sha256_of(content: bytes) -> str:
@@ -97,16 +98,23 @@ class HttpBlobStore:
 
     def put(self, content: bytes) -> str:
         sha256 = sha256_of(content)
-        self._checked(self._client.put(f"/{sha256}", content=content))
+        self._send("PUT", sha256, content)
         return sha256
 
     def get(self, sha256: str) -> bytes:
-        content = self._checked(self._client.get(f"/{sha256}")).content
+        content = self._send("GET", sha256).content
         if sha256_of(content) != sha256:
             raise WorkerError("The blob store sent other bytes than were asked for.")
         return content
 
-    def _checked(self, response: httpx.Response) -> httpx.Response:
+    def close(self) -> None:
+        self._client.close()
+
+    def _send(self, method: str, sha256: str, content: bytes | None = None) -> httpx.Response:
+        try:
+            response = self._client.request(method, f"/{sha256}", content=content)
+        except httpx.HTTPError as error:
+            raise UnavailableError("The blob store cannot be reached.", retry_after=RETRY_AFTER_S) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             raise NotFoundError("That file is not in the blob store any more.")
         if response.is_error:

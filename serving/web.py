@@ -31,6 +31,9 @@ from mmedagent.serving.logs import correlation_id
 log = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+ROUTINE = ("/health", "/metrics", "/healthz", "/readyz", "/internal/workers/{worker_id}")
+"""Routes that are asked every few seconds, whose requests are only worth a line when one looks for something."""
+
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -78,7 +81,7 @@ class RequestMiddleware:
             seconds = time.perf_counter() - started
             self._metrics.observe(scope["method"], route, status, seconds)
             fields = {"method": scope["method"], "route": route, "status": status, "seconds": round(seconds, 4)}
-            log.log(logging.DEBUG if route in {"/health", "/metrics"} else logging.INFO, "request", extra=fields)
+            log.log(logging.DEBUG if route.endswith(ROUTINE) else logging.INFO, "request", extra=fields)
             correlation_id.reset(token)
 
 
