@@ -1,0 +1,113 @@
+"""The application that serves one planner over HTTP: GET /card, GET /health, POST /step as server-sent events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import groupby
+
+from fastapi import Depends, FastAPI
+from fastapi.responses import StreamingResponse
+from prometheus_client import Histogram
+
+from mmedagent.model_worker.planner import Planner, StepEvent
+from mmedagent.protocol.errors import MMedAgentError
+from mmedagent.protocol.plan import PlannerFailed, PlannerRequest, ThoughtsDelta, ValueDelta
+from mmedagent.protocol.types import MAX_TEXT
+from mmedagent.protocol.workers import PlannerCard, PlannerOffer, WorkerHealth, WorkerRegistration
+from mmedagent.serving import sse
+from mmedagent.serving.registration import Membership
+from mmedagent.serving.web import install_web_basics, require_token
+from mmedagent.serving.work import CancelToken
+from mmedagent.serving.worker import FrameCache, Service, WorkerLife, WorkerSettings
+
+log = logging.getLogger(__name__)
+
+PREFIX = "planner"
+
+
+class PlannerService(Service):
+    """One planner in its pool."""
+
+    def __init__(self, planner: Planner, concurrency: int, settings: WorkerSettings, seconds: Histogram) -> None:
+        super().__init__(PREFIX, concurrency, lambda: planner.load(settings.device))
+        self._planner = planner
+        self._settings = settings
+        self._frames = FrameCache(settings.blob_store())
+        self._seconds = seconds
+
+    @property
+    def card(self) -> PlannerCard:
+        card = self._planner.card
+        return card.model_copy(update={"label": self._settings.label or card.label})
+
+    def membership(self) -> Membership:
+        registration = WorkerRegistration(
+            url=f"{self._settings.url}/{PREFIX}",
+            offer=PlannerOffer(card=self.card),
+            concurrency=self.pool.concurrency,
+            label=self._settings.label,
+        )
+        return Membership(registration, self.health)
+
+    async def step(self, request: PlannerRequest) -> AsyncIterator[bytes]:
+        """The step's events as server-sent events; a failure after the first one is an event too."""
+        with self._seconds.time():
+            try:
+                async for events in self.pool.stream(lambda token: self._work(request, token), request.deadline_s):
+                    yield b"".join(sse.encode_event(event.model_dump_json()) for event in joined(events))
+            except MMedAgentError as error:
+                failed = PlannerFailed(code=error.code, message=error.detail)
+                yield sse.encode_event(failed.model_dump_json())
+
+    def _work(self, request: PlannerRequest, token: CancelToken) -> Iterator[StepEvent]:
+        frame = self._frames.frame(request.image) if request.image else None
+        yield from self._planner.step(request, frame, token.raise_if_cancelled)
+
+
+def joined(events: Sequence[StepEvent]) -> Iterator[StepEvent]:
+    """The events with neighbouring pieces of the same text put together."""
+    for kind, run in groupby(events, key=type):
+        if kind is ThoughtsDelta:
+            text = "".join(event.text for event in run if isinstance(event, ThoughtsDelta))
+            yield from (ThoughtsDelta(text=piece) for piece in _pieces(text))
+        elif kind is ValueDelta:
+            text = "".join(event.text for event in run if isinstance(event, ValueDelta))
+            yield from (ValueDelta(text=piece) for piece in _pieces(text))
+        else:
+            yield from run
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """`text` in pieces that an event can hold."""
+    return (text[start : start + MAX_TEXT] for start in range(0, len(text), MAX_TEXT))
+
+
+def create_planner_worker(
+    planner: Planner, settings: WorkerSettings, concurrency: int = 1
+) -> tuple[FastAPI, WorkerLife]:
+    """The application, and its life, whose `drain` the process calls before it stops."""
+    services: list[PlannerService] = []
+    life = WorkerLife(settings, services)
+    app = FastAPI(title="mmedagent planner", lifespan=life.lifespan, docs_url=None, redoc_url=None)
+    metrics = install_web_basics(app)
+    seconds = Histogram("mmedagent_planner_seconds", "Time of a planner step", registry=metrics.registry)
+    service = PlannerService(planner, concurrency, settings, seconds)
+    services.append(service)
+
+    @app.get(f"/{PREFIX}/card")
+    async def read_card() -> PlannerCard:
+        return service.card
+
+    @app.get(f"/{PREFIX}/health")
+    async def read_health() -> WorkerHealth:
+        return service.health()
+
+    @app.post(
+        f"/{PREFIX}/step", response_class=StreamingResponse, dependencies=[Depends(require_token(settings.token))]
+    )
+    async def step(request: PlannerRequest) -> StreamingResponse:
+        service.require_ready()
+        return StreamingResponse(service.step(request), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+
+    return app, life

@@ -1,0 +1,43 @@
+"""The contract between a planner backend and the process that serves it.
+
+Backends are found by the entry-point group `mmedagent.planners` and made with one keyword argument, `checkpoint`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from mmedagent.protocol.plan import ActionsReady, PlannerRequest, StepDone, ThoughtsDelta, ValueDelta
+from mmedagent.protocol.workers import PlannerCard
+from mmedagent.serving.tool import PixelArray
+
+StepEvent = ThoughtsDelta | ActionsReady | ValueDelta | StepDone
+
+
+class Planner(Protocol):
+    """Turns a conversation, an image and the outcomes so far into the next plan, or the answer."""
+
+    @property
+    def card(self) -> PlannerCard:
+        """Who this is; after `load` it carries the sha256 of the checkpoint."""
+
+    def load(self, device: str) -> None:
+        """Load the checkpoint and plan once as a self-test. Raises `CheckpointError`."""
+
+    def step(
+        self, request: PlannerRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
+    ) -> Iterator[StepEvent]:
+        """Stream one step: thoughts, then the actions, then the value, then `StepDone`, which is always last.
+
+        `frame` is the display frame of `request.image`. Call `raise_if_cancelled` between tokens.
+        Raises `MalformedPlanError` when the model's text is no plan.
+        """
+
+
+class PlannerFactory(Protocol):
+    """What an entry point of the group `mmedagent.planners` loads: usually the backend's class."""
+
+    def __call__(self, *, checkpoint: Path | None) -> Planner:
+        """Make the backend without loading anything."""

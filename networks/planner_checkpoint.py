@@ -1,0 +1,112 @@
+"""The compact planner's checkpoint folder: `config.json` and `model.safetensors` (LoRA factors, heads, image tower)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from mmedagent.networks.checkpoints import CheckpointError, load_state, load_strict, save_fp16
+from mmedagent.networks.minilm import MINILM_SHA256, load_tokenizer
+from mmedagent.networks.minilm_encoder import load_minilm_encoder
+from mmedagent.networks.planner_glance import GlanceNet
+from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, TAGS, TASKS, PlannerNet, merge_lora
+
+
+class LoraSettings(BaseModel):
+    """Rank and scale of the low-rank update; the update is multiplied by alpha / r."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    r: int = Field(ge=1, le=384)
+    alpha: float = Field(gt=0)
+
+    @property
+    def scaling(self) -> float:
+        return self.alpha / self.r
+
+
+class PlannerConfig(BaseModel):
+    """What a checkpoint says about itself. `threshold` is the confidence below which the planner asks back;
+    the accuracies of the image tower are those on held-out phantoms."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    label: str
+    minilm_sha256: str
+    outcomes: tuple[str, ...]
+    tasks: tuple[str, ...]
+    tags: tuple[str, ...]
+    lora: LoraSettings
+    temperature: float = Field(gt=0)
+    threshold: float = Field(ge=0, le=1)
+    modalities: tuple[str, ...]
+    anatomies: tuple[str, ...]
+    glance_temperature: float = Field(gt=0)
+    glance_modality_accuracy: float = Field(ge=0, le=1)
+    glance_anatomy_accuracy: float = Field(ge=0, le=1)
+
+
+@dataclass(frozen=True)
+class LoadedPlanner:
+    """A checkpoint in memory, in evaluation mode on the CPU."""
+
+    config: PlannerConfig
+    net: PlannerNet
+    glance: GlanceNet
+    tokenizer: Tokenizer
+
+
+def save_planner(
+    folder: Path, config: PlannerConfig, net: PlannerNet, lora: dict[str, Tensor], glance: GlanceNet
+) -> str:
+    """Write a checkpoint folder; returns the sha256 of its weights. `lora` has peft's names for the factors."""
+    state = {f"lora.{key}": tensor for key, tensor in lora.items()}
+    state |= {f"heads.{key}": tensor for key, tensor in net.heads.state_dict().items()}
+    state |= {f"glance.{key}": tensor for key, tensor in glance.state_dict().items()}
+    sha256 = save_fp16(state, folder / "model.safetensors")
+    (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
+    return sha256
+
+
+def read_config(folder: Path) -> PlannerConfig:
+    """Raises `CheckpointError` when it is missing, malformed, or of another network than this code builds."""
+    try:
+        config = PlannerConfig.model_validate_json((folder / "config.json").read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise CheckpointError("config.json of the planner is missing or malformed") from error
+    if (config.outcomes, config.tasks, config.tags) != (OUTCOMES, TASKS, TAGS):
+        raise CheckpointError("the planner's checkpoint is of another version: its outcomes, tasks or tags differ")
+    if config.minilm_sha256 != MINILM_SHA256:
+        raise CheckpointError("the planner's checkpoint was trained on another MiniLM")
+    return config
+
+
+def load_planner(folder: Path, minilm: Path | None = None) -> LoadedPlanner:
+    """Load a checkpoint folder over the installed MiniLM, with the LoRA update merged into its weights.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another network.
+    """
+    config = read_config(folder)
+    state = load_state(folder / "model.safetensors")
+    try:
+        encoder = load_minilm_encoder(minilm)
+        tokenizer = load_tokenizer(minilm, max_tokens=MAX_TOKENS)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"MiniLM cannot be used: {error}") from error
+    merge_lora(encoder, _section(state, "lora."), config.lora.scaling)
+    net = PlannerNet(encoder)
+    load_strict(net.heads, _section(state, "heads."))
+    glance = GlanceNet(len(config.modalities), len(config.anatomies))
+    load_strict(glance, _section(state, "glance."))
+    return LoadedPlanner(config, net.eval().requires_grad_(requires_grad=False), glance.eval(), tokenizer)
+
+
+def _section(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

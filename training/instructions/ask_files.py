@@ -1,0 +1,147 @@
+"""Read the hand-written asks, one file an outcome, and the asks of the tool cards.
+
+A line is one ask; `#` begins a comment and `[task]` sets the task of the lines below it. In an ask
+
+- `<words>` is a name to copy (an object, a label or an option), `«words»` a passage to copy (a question);
+- `{slot}` is filled from `slots.json`, `{box}` and `{point}` stand for coordinates in the sentence, `{input_box}` and
+  `{input_point}` for those that the page appends on a line of their own.
+
+Files with several outcomes name one for each part: `outcome/task: words || outcome: words`.
+
+Asks are divided into a training, a calibration and a test share by a hash of their wording without slots, so that no
+wording is ever on two sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Literal
+
+from mmedagent.networks.planner_net import OUTCOMES, TASKS
+from mmedagent.protocol.card import CardExample
+from mmedagent.protocol.cards import built_in_cards
+from mmedagent.protocol.types import JsonObject
+
+Share = Literal["train", "calibration", "test"]
+MIXED_FILES = ("multi_step", "single_with_and")
+_MARKUP = re.compile(r"[<>«»]|\{\w+\}")
+_PART = re.compile(r"(?P<outcome>\w+)(?:/(?P<task>\w+))?: (?P<words>.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class AskPart:
+    """One thing that is asked for: its outcome, for classification its task, and its words with markup."""
+
+    outcome: str
+    task: str | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A hand-written ask of one or more parts and the share that it belongs to."""
+
+    parts: tuple[AskPart, ...]
+    share: Share
+
+    @property
+    def wording(self) -> str:
+        return " ".join(part.words for part in self.parts)
+
+
+@lru_cache(maxsize=1)
+def all_asks() -> tuple[Ask, ...]:
+    """Every ask, those of the cards first; a wording that occurs twice is kept once.
+
+    Raises `ValueError` for a line that names an unknown outcome or task.
+    """
+    found: dict[str, Ask] = {}
+    card_parts = [_card_part(card.name, example) for card in built_in_cards() for example in card.examples]
+    known = [re.sub(_MARKUP, "", part.words) for part in card_parts]
+    for part in card_parts:
+        found.setdefault(_skeleton(part.words), Ask((part,), "train"))
+    for outcome in (*OUTCOMES, *MIXED_FILES):
+        for parts in _read_file(outcome):
+            words = " ".join(part.words for part in parts)
+            share: Share = "train" if _restates(words, known) else _share(words)
+            found.setdefault(_skeleton(words), Ask(parts, share))
+    return tuple(found.values())
+
+
+def _read_file(name: str) -> list[tuple[AskPart, ...]]:
+    text = resources.files(__name__.rpartition(".")[0]).joinpath("asks", f"{name}.txt").read_text("utf-8")
+    task: str | None = None
+    asks: list[tuple[AskPart, ...]] = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line.startswith("["):
+            task = line.strip("[]")
+        elif name in MIXED_FILES:
+            asks.append(tuple(_mixed_part(words) for words in line.split(" || ")))
+        else:
+            asks.append((_checked(AskPart(name, task, line)),))
+    return asks
+
+
+def _mixed_part(words: str) -> AskPart:
+    match = _PART.fullmatch(words)
+    if match is None:
+        raise ValueError(f"a part without an outcome: {words}")
+    return _checked(AskPart(match["outcome"], match["task"], match["words"]))
+
+
+def _checked(part: AskPart) -> AskPart:
+    if part.outcome not in OUTCOMES or (part.task is not None and part.task not in TASKS):
+        raise ValueError(f"unknown outcome or task: {part.outcome}/{part.task}")
+    return part
+
+
+def _card_part(tool: str, example: CardExample) -> AskPart:
+    """The example of a card with its names and passages marked where the ask says them."""
+    words = example.ask
+    for key, marks in (
+        ("prompts", "<>"),
+        ("labels", "<>"),
+        ("options", "<>"),
+        ("question", "«»"),
+        ("indication", "«»"),
+    ):
+        for value in _texts(example.parameters, key):
+            words = words.replace(value, f"{marks[0]}{value}{marks[1]}", 1)
+    words = re.sub(r"\nInput (box|point): \[[^\]]*\]", r"{input_\1}", words)
+    words = re.sub(r"\[[\d., ]+\]", "{box}", words)
+    task = None
+    if tool == "classification":
+        task = "labels" if "labels" in example.parameters else str(example.parameters["task"])
+    return AskPart(tool, task, words)
+
+
+def _texts(parameters: JsonObject, key: str) -> list[str]:
+    value = parameters.get(key, [])
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _skeleton(words: str) -> str:
+    return " ".join(re.findall(r"\w+", _MARKUP.sub(" ", words).casefold()))
+
+
+def _restates(words: str, known: list[str]) -> bool:
+    """Whether an ask is that of a card with slots in place of its names."""
+    bare = re.sub(r"[<>«»]", "", words)
+    pieces = [re.escape(piece.rstrip(".?!")) for piece in re.split(r"\{\w+\}", bare)]
+    if len(pieces) == 1 and len(bare.split()) < 3:
+        return False
+    pattern = re.compile(".+".join(pieces) + r"[.?!]?", re.IGNORECASE)
+    return any(pattern.fullmatch(ask) for ask in known)
+
+
+def _share(words: str) -> Share:
+    place = int(hashlib.sha256(_skeleton(words).encode()).hexdigest(), 16) % 100
+    if place < 15:
+        return "test"
+    return "calibration" if place < 25 else "train"

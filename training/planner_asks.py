@@ -1,0 +1,151 @@
+"""Fit the ask reader: LoRA on MiniLM through peft, and the heads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from mmedagent.networks.checkpoints import load_state, load_strict
+from mmedagent.networks.minilm import load_tokenizer
+from mmedagent.networks.minilm_encoder import load_minilm_encoder
+from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, PlannerNet
+from mmedagent.networks.planner_reader import AskReader
+from mmedagent.training.instructions.examples import examples
+from mmedagent.training.planner_batches import IGNORED, LabelledBatch, batches, labelled
+from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
+
+LORA_R, LORA_ALPHA = 128, 256.0
+WARM_UP = 0.05
+BEGIN_WEIGHT = 4.0
+"""Few words begin a part, and a beginning that is missed loses a part."""
+
+TARGET_PRECISION = 0.95
+
+
+@dataclass(frozen=True)
+class AskFit:
+    """A fitted reader and its LoRA factors under peft's names."""
+
+    net: PlannerNet
+    lora: dict[str, Tensor]
+
+
+def fit_asks(
+    steps: int,
+    batch_size: int,
+    seed: int,
+    start: Path | None = None,
+    lora_rate: float = 5e-4,
+    head_rate: float = 2e-3,
+) -> AskFit:
+    """Train on the training share, from scratch or from the checkpoint in `start`.
+
+    Every example is drawn anew, so that no filling is seen twice.
+    """
+    torch.manual_seed(seed)
+    tokenizer = load_tokenizer(max_tokens=MAX_TOKENS)
+    settings = LoraConfig(r=LORA_R, lora_alpha=LORA_ALPHA, target_modules=list(LORA_TARGETS), bias="none")
+    net = PlannerNet(get_peft_model(load_minilm_encoder(), settings)).train()
+    if start is not None:
+        _restore(net, start)
+    lora = [parameter for parameter in net.encoder.parameters() if parameter.requires_grad]
+    groups = [{"params": lora, "lr": lora_rate}, {"params": list(net.heads.parameters()), "lr": head_rate}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    done = 0
+    with Progress() as progress:
+        bar = progress.add_task("asks", total=steps)
+        for round_ in range(steps):
+            drawn = examples("train", each=2, joined=600, seed=seed * 1_000 + round_)
+            for batch in batches(tokenizer, drawn, batch_size, seed=seed * 1_000 + round_):
+                if done == steps:
+                    break
+                loss = loss_of(net, batch)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_([*lora, *net.heads.parameters()], 1.0)
+                optimizer.step()
+                schedule.step()
+                done += 1
+                progress.update(bar, completed=done, description=f"asks, loss {float(loss.detach()):.3f}")
+            if done == steps:
+                break
+    factors = get_peft_model_state_dict(net.encoder, save_embedding_layers=False)
+    return AskFit(net.eval(), {key: value.detach().cpu() for key, value in factors.items()})
+
+
+def _restore(net: PlannerNet, folder: Path) -> None:
+    state = load_state(folder / "model.safetensors")
+    factors = {key.removeprefix("lora."): value.float() for key, value in state.items() if key.startswith("lora.")}
+    set_peft_model_state_dict(net.encoder, factors)
+    load_strict(
+        net.heads, {key.removeprefix("heads."): value for key, value in state.items() if key.startswith("heads.")}
+    )
+
+
+def loss_of(net: PlannerNet, batch: LabelledBatch) -> Tensor:
+    """Sum of the cross-entropies of outcome, task, tags and part beginnings."""
+    states = net.word_states(batch.asks)
+    begins, tags = net.word_logits(states)
+    outcomes, tasks = net.part_logits(states, batch.part, batch.outcome.shape[1])
+    real = batch.begin != IGNORED
+    begin = nn.functional.binary_cross_entropy_with_logits(
+        begins[real], batch.begin[real], pos_weight=torch.tensor(BEGIN_WEIGHT)
+    )
+    return (
+        begin * 2
+        + _cross_entropy(tags, batch.tag)
+        + _cross_entropy(outcomes, batch.outcome)
+        + 0.5 * _cross_entropy(tasks, batch.task)
+    )
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    flat = target.flatten()
+    if bool((flat == IGNORED).all()):
+        return logits.sum() * 0.0
+    return nn.functional.cross_entropy(logits.flatten(0, 1), flat, ignore_index=IGNORED)
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+@torch.inference_mode()
+def calibrate(net: PlannerNet, seed: int) -> float:
+    """The temperature, from 0.5 to 5, with the least outcome cross-entropy on the calibration share."""
+    tokenizer = load_tokenizer(max_tokens=MAX_TOKENS)
+    drawn = examples("calibration", each=3, joined=150, seed=seed)
+    logits, targets = [], []
+    for start in range(0, len(drawn), 32):
+        batch = labelled(tokenizer, drawn[start : start + 32])
+        outcome, _ = net.part_logits(net.word_states(batch.asks), batch.part, batch.outcome.shape[1])
+        real = batch.outcome != IGNORED
+        logits.append(outcome[real])
+        targets.append(batch.outcome[real])
+    every, wanted = torch.cat(logits), torch.cat(targets)
+    candidates = torch.linspace(0.5, 5.0, 91).tolist()
+    return float(min(candidates, key=lambda value: float(nn.functional.cross_entropy(every / value, wanted))))
+
+
+def confidence_threshold(reader: AskReader, seed: int) -> float:
+    """The lowest confidence from 0.3 to 0.9, at which the tools of calibration asks are right in 95 %."""
+    rows: list[tuple[float, bool]] = []
+    for example in examples("calibration", each=2, joined=80, seed=seed):
+        found = reader.read(as_ask(example))
+        sure = min((part.confidence for part in found), default=0.0)
+        rows.append((sure, acted_alike(found, true_parts(example))))
+    for threshold in (value / 100 for value in range(30, 91)):
+        kept = [same for confidence, same in rows if confidence >= threshold]
+        if kept and sum(kept) / len(kept) >= TARGET_PRECISION:
+            return threshold
+    return 0.9
