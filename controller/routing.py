@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 from mmedagent.controller.registry import Registry
@@ -22,7 +23,7 @@ class Router:
 
     async def invoke(self, call: ToolCall, idempotent: bool) -> ToolResult:
         """Run a call. An idempotent one whose worker fails is sent once more, to another replica if there is one."""
-        worker = self._registry.pick(call.tool)
+        worker, ends_at = self._registry.pick(call.tool), time.monotonic() + call.deadline_s
         try:
             with worker.working():
                 return await self._client.invoke(worker.url, call)
@@ -33,8 +34,11 @@ class Router:
                 other = self._registry.pick(call.tool, exclude=frozenset({worker.worker_id}))
             except UnavailableError:
                 raise error from None
+            remaining_s = ends_at - time.monotonic()
+            if remaining_s <= 0:
+                raise
         with other.working():
-            return await self._client.invoke(other.url, call)
+            return await self._client.invoke(other.url, call.model_copy(update={"deadline_s": remaining_s}))
 
     async def step(self, planner: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
         """Stream one step from the least loaded worker with that planner, as `Registry.planner_name` gives it."""

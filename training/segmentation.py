@@ -32,7 +32,7 @@ EMBEDDED = SamConfig(
     prompt_dim=96, decoder_mlp=256, first_guess=True,
 )  # fmt: skip
 IMAGES, PROMPTS = 4, 6
-PEAK_RATE, WARM_UP = 1e-3, 60
+PEAK_RATE, WARM_UP = 4e-4, 60
 SAVE_SECONDS = 120
 
 logger = logging.getLogger(__name__)

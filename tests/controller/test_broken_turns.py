@@ -109,7 +109,8 @@ def test_a_planner_that_fails_ends_the_turn_with_a_reason(
     assert_unharmed(system, "Hi")
     assert_problem(system.respond(question), events_status(error["code"]), error["code"])
     planner_is_back(system)
-    assert_unharmed(system, "Hi")
+    for _ in range(3):
+        assert_unharmed(system, "Hi")
 
 
 def events_status(code: str) -> int:
