@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 THOUGHTS = "The user wants to know where something is, so I will look for it and then say what was found."
+LAST_THOUGHTS = "The tool has answered."
 ANSWER = (
     "I looked for the liver in the whole image with a score threshold of 0.3. No box reached that score, so nothing "
     "was found that could be shown. That does not mean that there is nothing: the structure may lie outside the frame, "
@@ -57,7 +58,7 @@ def write_profile(folder: Path) -> Path:
     action = {"API_name": "grounding dino", "API_params": {"prompts": ["liver"]}}
     plans = [
         {"thoughts": THOUGHTS, "actions": [action], "value": "Let me look."},
-        {"thoughts": "The tool has answered.", "actions": [], "value": ANSWER},
+        {"thoughts": LAST_THOUGHTS, "actions": [], "value": ANSWER},
     ]
     (folder / "script.json").write_text(json.dumps([{"plans": plans}]))
     profile = folder / "bench.toml"
@@ -95,7 +96,7 @@ async def measure_stream(url: str) -> float:
         async with http.stream("POST", "/v1/chat/completions", json=body) as response:
             async for chunk in response.aiter_raw():
                 size += len(chunk)
-    return size / len((THOUGHTS + ANSWER).encode())
+    return size / len((THOUGHTS + LAST_THOUGHTS + ANSWER).encode())
 
 
 def _client(url: str) -> httpx.AsyncClient:

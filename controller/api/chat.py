@@ -1,7 +1,8 @@
 """Questions in the shape of the OpenAI chat completions API. Nothing of them is stored but the images and artifacts.
 
 The answer is the message's content and the thoughts are in `reasoning_content`. The extension `mmedagent` holds the
-steps, in a stream only the name of each tool and how it ended: chunks repeat so much that more would drown the text.
+steps; in a stream the next piece of text carries only the names of the tools that ended and how, because every chunk
+repeats so much that more would drown the text.
 """
 
 import time
@@ -73,6 +74,7 @@ class ChatStream:
         self._head = {"id": f"chatcmpl-{turn_id}", "created": int(time.time()), "model": model}
         self._answered = False
         self._begun = False
+        self._ended: list[dict[str, str]] = []
 
     def completion(self, events: list[TurnEvent]) -> dict[str, Any]:
         last = events[-1]
@@ -91,7 +93,7 @@ class ChatStream:
             case ThoughtsWritten():
                 yield self._chunk({"reasoning_content": event.text})
             case CallEnded(outcome=outcome):
-                yield self._chunk({"mmedagent": {"tool": outcome.tool, "outcome": outcome.kind}})
+                self._ended.append({"tool": outcome.tool, "outcome": outcome.kind})
             case AnswerWritten():
                 self._answered = True
                 yield self._chunk({"content": event.text})
@@ -107,5 +109,7 @@ class ChatStream:
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         if not self._begun:
             self._begun, delta = True, {"role": "assistant", **delta}
+        if self._ended:
+            delta, self._ended = {**delta, "mmedagent": self._ended}, []
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         return {**self._head, "object": "chat.completion.chunk", "choices": [choice]}

@@ -122,7 +122,7 @@ def test_a_streamed_chat_completion_adds_up_to_the_whole_one(client: openai.Open
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Two."
     deltas = [chunk.choices[0].delta.to_dict() for chunk in chunks]
     assert "".join(str(delta.get("reasoning_content", "")) for delta in deltas) == f"{THOUGHTS}I have seen it."
-    steps = [step for delta in deltas if isinstance(step := delta.get("mmedagent"), dict)]
+    steps = [step for delta in deltas if isinstance(ended := delta.get("mmedagent"), list) for step in ended]
     assert [(step["tool"], step["outcome"]) for step in steps] == [("echo", "result")] * 2
 
 
