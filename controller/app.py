@@ -61,7 +61,12 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         await database.close()
 
     app = FastAPI(title="mmedagent", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
-    app.add_middleware(GuardMiddleware, hosts=settings.allowed_hosts, max_upload_bytes=settings.max_upload_bytes)
+    tokens = {"/internal/": settings.worker_token.get_secret_value()}
+    if settings.api_key is not None:
+        tokens["/v1/"] = settings.api_key.get_secret_value()
+    app.add_middleware(
+        GuardMiddleware, hosts=settings.allowed_hosts, tokens=tokens, max_upload_bytes=settings.max_upload_bytes
+    )
     install_web_basics(app)
     for routes in (
         health_routes,

@@ -19,16 +19,9 @@ from torch import Tensor, nn
 
 from mmedagent.networks.checkpoints import CheckpointError
 from mmedagent.networks.minilm import MINILM_WIDTH
+from mmedagent.protocol.cards import BUILT_IN
 
-TOOLS = (
-    "grounding",
-    "segmentation",
-    "grounded_segmentation",
-    "classification",
-    "report_generation",
-    "retrieval",
-    "consultation",
-)
+TOOLS = BUILT_IN
 OUTCOMES = (*TOOLS, "greeting", "thanks", "abilities", "image_question", "clarify", "unsafe", "off_topic")
 HARMLESS = ("greeting", "thanks", "abilities", "image_question", "clarify", "off_topic")
 """Outcomes that are answered in words; taking one for another does no harm, so they share their confidence."""

@@ -1,54 +1,65 @@
-"""Checks before any route: the host that was addressed, the page that asks, and the size of the body."""
+"""Checks before any route reads a body: the host that was addressed, the page that asks, the key, and the size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mmedagent.protocol.errors import ForbiddenError, TooLargeError
-from mmedagent.serving.web import problem_response
+from mmedagent.protocol.errors import ForbiddenError, RequestError, TooLargeError
+from mmedagent.serving.web import problem_response, require_token
 
 MAX_JSON_BYTES = 96 * 2**20
 """A chat message may carry an image as a data URI."""
 
 
 class GuardMiddleware:
-    """Refuses other hosts (DNS rebinding), other origins (cross-site requests), and bodies over their limit."""
+    """Refuses other hosts (DNS rebinding), other origins (cross-site requests), strangers, and bodies over their limit.
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], max_upload_bytes: int) -> None:
+    `tokens` are the bearer tokens that paths with a prefix need. The routes check them too; here a stranger is turned
+    away before anything of a body is kept.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], tokens: Mapping[str, str], max_upload_bytes: int) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
+        self._checks = {prefix: require_token(token) for prefix, token in tokens.items()}
         self._max_upload_bytes = max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         limit = self._limit(scope["path"])
-        if not self._allowed(headers):
-            refusal = problem_response(
-                ForbiddenError("This host or origin is not allowed; see the setting allowed_hosts.")
-            )
-            await refusal(scope, receive, send)
-        elif _announced(headers) > limit:
-            await problem_response(_too_large(limit))(scope, receive, send)
+        try:
+            await self._check(Request(scope), limit)
+        except RequestError as error:
+            await problem_response(error)(scope, receive, send)
         else:
             await self._app(scope, _limited(receive, limit), send)
+
+    async def _check(self, request: Request, limit: int) -> None:
+        if not self._allowed(request.headers):
+            raise ForbiddenError("This host or origin is not allowed; see the setting allowed_hosts.")
+        for prefix, check in self._checks.items():
+            if request.url.path.startswith(prefix):
+                await check(request)
+        if _announced(request.headers) > limit:
+            raise _too_large(limit)
 
     def _limit(self, path: str) -> int:
         if path == "/v1/files" or path.startswith("/internal/blobs/"):
             return self._max_upload_bytes + 2**20
         return MAX_JSON_BYTES
 
-    def _allowed(self, headers: dict[str, str]) -> bool:
-        if _hostname(f"//{headers.get('host', '')}") not in self._hosts:
-            return False
+    def _allowed(self, headers: Headers) -> bool:
+        """The host is one of ours, and a page that asks, if any, came from this very host and port."""
+        host = headers.get("host", "")
         origin = headers.get("origin")
-        return origin is None or _hostname(origin) in self._hosts
+        return _hostname(f"//{host}") in self._hosts and (origin is None or origin.partition("://")[2] == host)
 
 
 def _hostname(url: str) -> str | None:
@@ -58,7 +69,7 @@ def _hostname(url: str) -> str | None:
         return None
 
 
-def _announced(headers: dict[str, str]) -> int:
+def _announced(headers: Headers) -> int:
     length = headers.get("content-length", "0")
     return int(length) if length.isdigit() else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from support.images import ct_bytes
 from support.problems import assert_problem, assert_unharmed
 from support.script import action, answer, plan, rule
 from support.system import WORKER_TOKEN, System, running_system
-from support.tools import EchoTool, make_card
+from support.tools import PATIENCE_S, EchoTool, make_card
 
 KEY = "key-of-the-tests"
 RULES = [rule("", plan(action("echo")), answer("Used."))]
@@ -116,3 +117,16 @@ def test_a_correlation_id_is_taken_over_when_it_is_one(system: System, given: st
     answer = system.http.get("/v1/nothing", headers={"X-Request-Id": given})
     assert_problem(answer, 404, "not_found")
     assert (answer.headers["x-request-id"] == given) is (given == "my-request-1")
+
+
+def test_a_stranger_is_turned_away_before_the_body_is_read(system: System) -> None:
+    host, port = system.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+        head = ("POST /v1/files HTTP/1.1", f"Host: {host}:{port}", f"Content-Length: {2**20}", "", "")
+        connection.sendall("\r\n".join(head).encode())
+        assert connection.recv(1_024).startswith(b"HTTP/1.1 401")
+
+
+def test_a_page_from_another_port_is_refused(system: System) -> None:
+    assert system.http.get("/v1/tools", headers={"Origin": system.url}).status_code == 200
+    assert system.http.get("/v1/tools", headers={"Origin": "http://127.0.0.1:1"}).status_code == 403
