@@ -41,11 +41,9 @@ class WorkerClient:
 
     async def invoke(self, url: str, call: ToolCall) -> ToolResult:
         """Run one tool call. Raises what the worker reports, `UnavailableError`, `DeadlineError`, `WorkerError`."""
-        response = await self._send("POST", f"{url}/invoke", call, call.deadline_s + GRACE_S)
+        timeout_s = call.deadline_s + GRACE_S
+        response = await _exchange(self._http, "POST", f"{url}/invoke", call, self._headers(), timeout_s)
         return _parsed(ToolResult, response)
-
-    async def health(self, url: str, timeout_s: float) -> WorkerHealth:
-        return _parsed(WorkerHealth, await self._send("GET", f"{url}/health", None, timeout_s))
 
     async def step(self, url: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
         """Stream one planner step. Raises like `invoke`, also in the middle of the stream."""
@@ -70,21 +68,6 @@ class WorkerClient:
         except ValidationError as error:
             raise WorkerError("The planner answered in a way that makes no sense.") from error
 
-    async def _send(self, method: str, url: str, body: BaseModel | None, timeout_s: float) -> httpx.Response:
-        try:
-            response = await self._http.request(
-                method,
-                url,
-                content=body.model_dump_json() if body else None,
-                headers=self._headers(),
-                timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
-            )
-        except httpx.HTTPError as error:
-            raise _unreachable(error) from error
-        if response.is_error:
-            raise _reported(response)
-        return response
-
     def _headers(self) -> dict[str, str]:
         return {
             "Authorization": f"Bearer {self._token}",
@@ -102,25 +85,37 @@ class ControllerClient:
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     async def register(self, registration: WorkerRegistration) -> Lease:
-        return _parsed(Lease, await self._send("POST", self._url, registration.model_dump_json()))
+        return _parsed(Lease, await self._send("POST", self._url, registration))
 
     async def renew(self, worker_id: str, health: WorkerHealth) -> Lease:
         """Raises `NotFoundError` when the controller does not know the lease any more."""
-        return _parsed(Lease, await self._send("PUT", f"{self._url}/{worker_id}", health.model_dump_json()))
+        return _parsed(Lease, await self._send("PUT", f"{self._url}/{worker_id}", health))
 
     async def leave(self, worker_id: str) -> None:
         await self._send("DELETE", f"{self._url}/{worker_id}", None)
 
-    async def _send(self, method: str, url: str, content: str | None) -> httpx.Response:
-        try:
-            response = await self._http.request(
-                method, url, content=content, headers=self._headers, timeout=CONNECT_TIMEOUT_S
-            )
-        except httpx.HTTPError as error:
-            raise _unreachable(error) from error
-        if response.is_error:
-            raise _reported(response)
-        return response
+    async def _send(self, method: str, url: str, body: BaseModel | None) -> httpx.Response:
+        return await _exchange(self._http, method, url, body, self._headers, CONNECT_TIMEOUT_S)
+
+
+async def _exchange(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    body: BaseModel | None,
+    headers: dict[str, str],
+    timeout_s: float,
+) -> httpx.Response:
+    """A request and its good answer; anything else is an error of the tree."""
+    content = body.model_dump_json() if body else None
+    timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+    try:
+        response = await http.request(method, url, content=content, headers=headers, timeout=timeout)
+    except httpx.HTTPError as error:
+        raise _unreachable(error) from error
+    if response.is_error:
+        raise _reported(response)
+    return response
 
 
 def _parsed(model: type[Model], response: httpx.Response) -> Model:

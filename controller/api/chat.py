@@ -16,9 +16,8 @@ from pydantic import BaseModel
 from mmedagent.controller.api.inputs import Messages, ModelName, understand
 from mmedagent.controller.api.items import items_of
 from mmedagent.controller.api.services import Services
-from mmedagent.controller.api.streaming import all_events, stream_turn
+from mmedagent.controller.api.streaming import finished_turn, stream_turn
 from mmedagent.controller.turns import Question
-from mmedagent.protocol.errors import error_from_problem
 from mmedagent.protocol.events import (
     AnswerWritten,
     CallEnded,
@@ -27,7 +26,6 @@ from mmedagent.protocol.events import (
     TurnEvent,
     TurnFailed,
 )
-from mmedagent.serving.worker import until_disconnect
 
 NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
@@ -58,9 +56,7 @@ def chat_routes(services: Services) -> APIRouter:
         chat = ChatStream(live.turn_id, live.model)
         if body.stream:
             return stream_turn(live, chat.translate, named=False, last="[DONE]")
-        events = await until_disconnect(request, all_events(live))
-        if isinstance(events[-1], TurnFailed):
-            raise error_from_problem(events[-1].problem)
+        events = await finished_turn(live, request)
         return JSONResponse(chat.completion(events))
 
     return router

@@ -22,16 +22,15 @@ from mmedagent.controller.api.inputs import (
 from mmedagent.controller.api.items import Item, items_of
 from mmedagent.controller.api.response_stream import ResponseStream
 from mmedagent.controller.api.services import Services
-from mmedagent.controller.api.streaming import all_events, stream_turn
+from mmedagent.controller.api.streaming import finished_turn, stream_turn
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import TurnRow
 from mmedagent.controller.turns import Question
-from mmedagent.protocol.errors import InvalidRequestError, NotFoundError, error_from_problem
+from mmedagent.protocol.errors import InvalidRequestError, NotFoundError
 from mmedagent.protocol.events import TurnEvent, TurnFailed, TurnStarted
 from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import ChatMessage
 from mmedagent.protocol.types import Identifier, ToolName
-from mmedagent.serving.worker import until_disconnect
 
 RESPONSE_PREFIX = "resp_"
 MAX_HISTORY = 100
@@ -74,9 +73,7 @@ def response_routes(services: Services) -> APIRouter:
         stream = ResponseStream(shell, live.turn_id)
         if body.stream:
             return stream_turn(live, stream.translate, named=True)
-        events = await until_disconnect(request, all_events(live))
-        if isinstance(events[-1], TurnFailed):
-            raise error_from_problem(events[-1].problem)
+        events = await finished_turn(live, request)
         return JSONResponse({**shell, "status": "completed", "output": items_of(live.turn_id, events)})
 
     @router.get("/responses/{response_id}")

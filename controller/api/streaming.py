@@ -6,11 +6,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import StreamingResponse
 
 from mmedagent.controller.live import LiveTurn
-from mmedagent.protocol.events import TurnEvent
+from mmedagent.protocol.errors import error_from_problem
+from mmedagent.protocol.events import TurnEvent, TurnFailed
 from mmedagent.serving import sse
+from mmedagent.serving.worker import until_disconnect
 
 
 def stream_turn(
@@ -32,6 +35,13 @@ def stream_turn(
     return StreamingResponse(body(), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
 
 
-async def all_events(live: LiveTurn) -> list[TurnEvent]:
-    """Every event of a turn, when it has ended."""
+async def finished_turn(live: LiveTurn, request: Request) -> list[TurnEvent]:
+    """Every event of a turn that answered. Raises what a turn failed with, and cancels it when the caller leaves."""
+    events = await until_disconnect(request, _all_events(live))
+    if isinstance(events[-1], TurnFailed):
+        raise error_from_problem(events[-1].problem)
+    return events
+
+
+async def _all_events(live: LiveTurn) -> list[TurnEvent]:
     return [stored.event async for stored in live.events()]

@@ -16,11 +16,12 @@ from mmedagent.model_worker.llava.checkpoint import read_manifest
 from mmedagent.model_worker.llava.generation import TextAssembler, generate, next_logits
 from mmedagent.model_worker.llava.weights import attach_adapter, load_base, load_llava, load_processor
 from mmedagent.protocol.errors import CancelledError, MalformedPlanError, TooLargeError
-from mmedagent.protocol.invocation import Provenance, ToolResult
+from mmedagent.protocol.invocation import ToolResult
 from mmedagent.protocol.plan import Action, ChatMessage, Plan, PlannerRequest, Step, StepDone, ThoughtsDelta, assemble
 from mmedagent.protocol.planner_format import ACTIONS, THOUGHTS, VALUE
 from mmedagent.protocol.prompts import render_prompt, render_reply
 from mmedagent.serving.tool import PixelArray
+from support.results import provenance
 from tiny_llava import Lesson, edit_json, edit_tensors, train_adapter, write_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -51,15 +52,7 @@ def carry_on() -> None:
 
 
 def found_liver() -> Step:
-    made = Provenance(
-        tool="grounding",
-        version="1.0.0",
-        checkpoint_sha256=None,
-        preprocessing="none",
-        input_sha256=(),
-        output_sha256="0" * 64,
-        seconds=0.1,
-    )
+    made = provenance("grounding")
     boxes = {"boxes": [[0.1, 0.2, 0.5, 0.6]], "scores": [0.9]}
     return Step(plan=FIND_LIVER, outcomes=(ToolResult(call_id="c1", tool="grounding", data=boxes, provenance=made),))
 

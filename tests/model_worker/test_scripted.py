@@ -10,8 +10,9 @@ import pytest
 
 from mmedagent.model_worker.scripted import ScriptedPlanner
 from mmedagent.protocol.errors import CancelledError, CheckpointError, MalformedPlanError
-from mmedagent.protocol.invocation import Outcome, Provenance, ToolFailure, ToolResult, ToolSkipped
+from mmedagent.protocol.invocation import Outcome, ToolFailure, ToolResult, ToolSkipped
 from mmedagent.protocol.plan import ChatMessage, Plan, PlannerRequest, Step, StepDone, assemble
+from support.results import provenance
 
 LOOK = {
     "thoughts": "I will look.",
@@ -39,16 +40,8 @@ def ask(text: str, *outcomes: Outcome) -> PlannerRequest:
 
 
 def result(**data: object) -> ToolResult:
-    provenance = Provenance(
-        tool="grounding",
-        version="1.0.0",
-        checkpoint_sha256=None,
-        preprocessing="none",
-        input_sha256=(),
-        output_sha256="0" * 64,
-        seconds=0.1,
-    )
-    return ToolResult.model_validate({"call_id": "c1", "tool": "grounding", "data": data, "provenance": provenance})
+    made = provenance("grounding")
+    return ToolResult.model_validate({"call_id": "c1", "tool": "grounding", "data": data, "provenance": made})
 
 
 FAILED = ToolFailure(call_id="c1", tool="grounding", code="worker_failed", message="The worker died.")

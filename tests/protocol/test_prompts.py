@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mmedagent.protocol.card import ToolCard
-from mmedagent.protocol.invocation import Outcome, Provenance, ToolFailure, ToolResult, ToolSkipped
+from mmedagent.protocol.invocation import Outcome, ToolFailure, ToolResult, ToolSkipped
 from mmedagent.protocol.plan import Action, ChatMessage, Plan, PlannerRequest, Step
 from mmedagent.protocol.prompts import PromptStyle, render_prompt, without_earliest_turn
+from support.results import provenance
 
 GROUNDING = ToolCard(
     name="grounding",
@@ -43,16 +44,8 @@ def request(*messages: tuple[str, str], outcomes: tuple[Outcome, ...] = (), tool
 
 
 def boxes(data: dict[str, object]) -> ToolResult:
-    provenance = Provenance(
-        tool="grounding",
-        version="1.0.0",
-        checkpoint_sha256=None,
-        preprocessing="none",
-        input_sha256=(),
-        output_sha256="0" * 64,
-        seconds=0.1,
-    )
-    return ToolResult.model_validate({"call_id": "c1", "tool": "grounding", "data": data, "provenance": provenance})
+    made = provenance("grounding")
+    return ToolResult.model_validate({"call_id": "c1", "tool": "grounding", "data": data, "provenance": made})
 
 
 def test_a_question_with_an_image() -> None:
