@@ -7,7 +7,7 @@ ground truth stays exact. Soft shapes are float32 (H, W) coverages in [0, 1].
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,18 +32,31 @@ class View:
         x, y: float32 (H, W) coordinates after warping.
         origin: coordinates of the first pixel before warping.
         step: coordinate distance between neighbouring pixels (x, y) before warping.
-        bounds: float32 (4, n, m), least x, greatest x, least y and greatest y of each block of `BLOCK` pixels square.
+        slack: upper bound of how far warping and rotation move a point, where known.
     """
 
     x: Field
     y: Field
     origin: Point
     step: Point
-    bounds: Field
+    slack: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.x.shape[0], self.x.shape[1]
+
+    @cached_property
+    def bounds(self) -> Field:
+        """Least x, greatest x, least y and greatest y of each block of `BLOCK` pixels square, float32 (4, n, m)."""
+        blocks = []
+        for axis in (self.x, self.y):
+            axis = np.pad(axis, [(0, -side % BLOCK) for side in axis.shape], mode="edge")
+            rows = axis.reshape(-1, BLOCK, axis.shape[1])
+            for low in (True, False):
+                stripes = (rows.min(axis=1) if low else rows.max(axis=1)).T
+                columns = np.ascontiguousarray(stripes).reshape(-1, BLOCK, stripes.shape[1])
+                blocks.append((columns.min(axis=1) if low else columns.max(axis=1)).T)
+        return np.stack(blocks)
 
     def window(self, centre: Point, reach: Point) -> Window:
         """Rows and columns that hold every point within `reach` (x, y) of `centre`; empty if none is in view."""
@@ -79,19 +92,7 @@ def make_view(
         x += bend * noise(rng, size, 4)
         y += bend * noise(rng, size, 4)
     step = (2 * half[0] / (size - 1), 2 * half[1] / (size - 1))
-    return View(x, y, (centre[0] - half[0], centre[1] - half[1]), step, _bounds(x, y))
-
-
-def _bounds(x: Field, y: Field) -> Field:
-    blocks = []
-    for axis in (x, y):
-        axis = np.pad(axis, [(0, -side % BLOCK) for side in axis.shape], mode="edge")
-        rows = axis.reshape(-1, BLOCK, axis.shape[1])
-        for low in (True, False):
-            stripes = (rows.min(axis=1) if low else rows.max(axis=1)).T
-            columns = np.ascontiguousarray(stripes).reshape(-1, BLOCK, stripes.shape[1])
-            blocks.append((columns.min(axis=1) if low else columns.max(axis=1)).T)
-    return np.stack(blocks)
+    return View(x, y, (centre[0] - half[0], centre[1] - half[1]), step)
 
 
 def resize(values: Field, shape: tuple[int, int], smooth: bool = True) -> Field:
