@@ -21,7 +21,10 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from mmedagent.training.phantoms import KINDS, generate
 from mmedagent.training.phantoms.base import Phantom
 
-SHOWN = {"ct": "abdomen", "mr": "brain", "xray": "chest", "ultrasound": "heart", "fundus": "eye", "histology": "tissue"}
+SHOWN = {
+    "ct": "abdomen", "mr": "brain", "xray": "chest", "ultrasound": "heart", "fundus": "eye", "histology": "tissue",
+    "photograph": "skin",
+}  # fmt: skip
 """The body part that the example of each kind shows."""
 
 SIZE = 384

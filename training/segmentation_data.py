@@ -203,4 +203,4 @@ class Stream(IterableDataset[Sample]):
     def _draw(self, rng: np.random.Generator) -> Objects:
         if chance(rng, ABSTRACT_SHARE):
             return abstract(rng, self.size)
-        return from_phantom(str(rng.choice(KINDS, p=(0.28, 0.24, 0.12, 0.14, 0.08, 0.14))), rng, self.size)
+        return from_phantom(str(rng.choice(KINDS, p=(0.27, 0.23, 0.12, 0.13, 0.08, 0.12, 0.05))), rng, self.size)

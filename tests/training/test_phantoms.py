@@ -9,6 +9,7 @@ from mmedagent.training.phantoms.shapes import Scene, blob, make_view
 
 MODALITIES = {
     "ct": "CT", "mr": "MR", "xray": "X-ray", "ultrasound": "ultrasound", "fundus": "fundus", "histology": "histology",
+    "photograph": "photograph",
 }  # fmt: skip
 
 

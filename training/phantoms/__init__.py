@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmedagent.training.phantoms import ct, fundus, histology, mr, ultrasound, xray
+from mmedagent.training.phantoms import ct, fundus, histology, mr, other, photograph, ultrasound, xray
 from mmedagent.training.phantoms.base import Phantom
 
 _GENERATORS: dict[str, Callable[[np.random.Generator, int], Phantom]] = {
@@ -19,16 +19,21 @@ _GENERATORS: dict[str, Callable[[np.random.Generator, int], Phantom]] = {
     "ultrasound": ultrasound.generate,
     "fundus": fundus.generate,
     "histology": histology.generate,
+    "photograph": photograph.generate,
+    "other": other.generate,
 }
-KINDS: tuple[str, ...] = tuple(_GENERATORS)
+NON_MEDICAL: tuple[str, ...] = ("other",)
+"""Kinds of images that have no modality and no ground truth but that."""
+
+KINDS: tuple[str, ...] = tuple(kind for kind in _GENERATORS if kind not in NON_MEDICAL)
 
 
 def generate(kind: str, rng: np.random.Generator, size: int = 256) -> Phantom:
     """Draw one phantom of `size` x `size` pixels; the same generator state gives the same phantom.
 
     Raises:
-        ValueError: `kind` is not one of `KINDS`.
+        ValueError: `kind` is neither one of `KINDS` nor one of `NON_MEDICAL`.
     """
     if kind not in _GENERATORS:
-        raise ValueError(f"unknown phantom kind {kind!r}; known kinds: {', '.join(KINDS)}")
+        raise ValueError(f"unknown phantom kind {kind!r}; known kinds: {', '.join(_GENERATORS)}")
     return _GENERATORS[kind](rng, size)
