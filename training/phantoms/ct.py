@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmedagent.training.phantoms import head, torso
+from mmedagent.training.phantoms import abdomen, head, thorax, torso
 from mmedagent.training.phantoms.base import Field, Phantom
 from mmedagent.training.phantoms.finish import between, chance, compress, degrade, display, words
 from mmedagent.training.phantoms.shapes import Scene, fractal, grain, make_view, resize
@@ -26,6 +26,8 @@ def _hounsfield(rng: np.random.Generator) -> dict[str, float]:
         "lung": between(rng, -900, -750), "lesion": between(rng, -10, 160), "pancreas": between(rng, 30, 110),
         "heart": 0.6 * blood + 20, "cord": between(rng, 25, 45), "white": between(rng, 22, 30),
         "grey": between(rng, 33, 42), "csf": between(rng, 2, 12), "blood": between(rng, 55, 85),
+        "skin": between(rng, 0, 60), "bile": between(rng, 0, 20), "urine": between(rng, 0, 15),
+        "stool": between(rng, 10, 60), "disc": between(rng, 60, 110), "least": between(rng, 28, 40),
         "edema": between(rng, 12, 20), "scalp": between(rng, -60, 40), "diploe": between(rng, 400, 900),
     }  # fmt: skip
 
@@ -63,7 +65,7 @@ def _trunk(rng: np.random.Generator, size: int, part: str) -> tuple[Scene, tuple
         half, centre = (zoom, zoom * between(rng, 0.85, 1.1)), (between(rng, -0.1, 0.1), 0.36 + between(rng, -0.1, 0.1))
     scene = Scene(make_view(rng, size, centre, half), tissue["air"])
     chest = part == "chest" or (part == "spine" and chance(rng, 0.55))
-    findings = (torso.thorax if chest else torso.abdomen)(scene, rng, tissue)
+    findings = (thorax.thorax if chest else abdomen.abdomen)(scene, rng, tissue)
     windows: tuple[str, ...] = ("soft tissue", "soft tissue", "soft tissue", "wide", "full", "liver")
     if part == "spine":
         windows = ("wide", "bone", "full", "soft tissue")

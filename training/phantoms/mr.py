@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmedagent.training.phantoms import head, torso
+from mmedagent.training.phantoms import abdomen, head, torso
 from mmedagent.training.phantoms.base import Field, Phantom
 from mmedagent.training.phantoms.finish import between, chance, compress, degrade, display, shade, words
 from mmedagent.training.phantoms.shapes import Scene, blob, make_view, noise, resize
@@ -35,7 +35,8 @@ def _signal(rng: np.random.Generator) -> tuple[str, dict[str, float]]:
         "contrast": between(rng, 0.5, 1.0), "lung": between(rng, 0.01, 0.08), "lesion": lesion,
         "pancreas": between(rng, 0.3, 0.7), "heart": between(rng, 0.3, 0.7), "cord": between(rng, 0.4, 0.7),
         "white": white, "grey": grey, "csf": csf, "blood": between(rng, 0.05, 0.9), "edema": edema,
-        "scalp": fat, "diploe": marrow,
+        "scalp": fat, "diploe": marrow, "skin": fat * 0.6, "bile": csf, "urine": csf, "stool": 0.4, "disc": 0.4,
+        "least": 0.17,
     }  # fmt: skip
 
 
@@ -120,7 +121,7 @@ def _draw(rng: np.random.Generator, size: int, part: str) -> tuple[Scene, tuple[
     scale = between(rng, 0.22, 0.5) if close else between(rng, 0.95, 1.25)
     centre = (between(rng, -0.45, 0.45), between(rng, -0.3, 0.3)) if close else (0.0, 0.0)
     scene = Scene(make_view(rng, size, centre, (scale, scale * between(rng, 0.7, 1.0))), tissue["air"])
-    return scene, torso.abdomen(scene, rng, tissue), "abdomen"
+    return scene, abdomen.abdomen(scene, rng, tissue), "abdomen"
 
 
 def _ghosts(rng: np.random.Generator, values: Field) -> Field:

@@ -170,6 +170,18 @@ class Scene:
         if name is not None:
             self._masks.setdefault(name, np.zeros(self.value.shape, np.bool_))[window] |= covered
 
+    def mask(self, name: str) -> Mask | None:
+        """What can be seen of a structure so far, bool (H, W), if it has been painted."""
+        return self._masks.get(name)
+
+    def taken(self, *but: str) -> Mask:
+        """Where any structure but these can be seen so far."""
+        covered = np.zeros(self.value.shape, np.bool_)
+        for name, mask in self._masks.items():
+            if name not in but:
+                covered |= mask
+        return covered
+
     def masks(self, least: int = 12) -> dict[str, Mask]:
         """Masks of the structures that can be seen, at least `least` pixels each."""
         return {name: mask for name, mask in self._masks.items() if np.count_nonzero(mask) >= least}

@@ -1,238 +1,234 @@
-"""Axial anatomy of the trunk, painted with any table of tissue values (CT numbers or MR signal).
+"""The wall of the trunk in axial slices, painted with any table of tissue values (CT numbers or MR signal).
 
-Image left is the patient's right and the front is up, as radiologists view axial slices. The trunk spans about
-[-0.95, 0.95] x [-0.65, 0.65].
+Image left is the patient's right and the front is up, as radiologists view axial slices. Units are about 17 cm: the
+trunk of an adult spans [-0.95, 0.95] x [-0.66, 0.66].
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from mmedagent.training.phantoms.base import Field
+from mmedagent.training.phantoms.base import Field, Mask
 from mmedagent.training.phantoms.finish import between, chance
-from mmedagent.training.phantoms.shapes import Point, Scene, Stroke, blob, curves, noise, union
+from mmedagent.training.phantoms.noises import noise
+from mmedagent.training.phantoms.patches import Patch, Stroke, both, fill, grown, lines, oval, smooth
+from mmedagent.training.phantoms.shapes import Scene
+from mmedagent.training.phantoms.views import Point, View
 
 Tissue = Mapping[str, float]
-SPINE: Point = (0.0, 0.27)
+Frames = Sequence[tuple[float, Sequence[Point]]]
+"""The points of an outline at several levels."""
+
+SPINE: Point = (0.0, 0.2)
+WIDE, DEEP = 0.79, 0.52
+"""Half-extents, to the side and to the front, of the cavity that organs are placed in before they are scaled."""
+TURNS = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+"""Directions of wall outlines: 0 is the patient's left, pi / 2 the back."""
 
 
 def textured(rng: np.random.Generator, scene: Scene, value: float, spread: float, cells: float = 24) -> Field:
-    """`value` with smooth variation of standard deviation `spread`."""
+    """`value` with smooth variation of standard deviation `spread`, over the whole image."""
     return np.float32(value) + np.float32(spread) * noise(rng, scene.view.shape[0], cells)
 
 
-def wall(scene: Scene, rng: np.random.Generator, tissue: Tissue) -> None:
-    """Skin, subcutaneous fat, the muscle wall and the fat inside it."""
-    view = scene.view
-    depth = between(rng, 0.015, 0.16)
-    width, height = between(rng, 0.85, 0.97), between(rng, 0.55, 0.72)
-    lumps = between(rng, 0.0, 0.025)
-    for inset, name, label in (
-        (0.0, "muscle", "body"), (0.014, "fat", None), (depth + 0.014, "muscle", None),
-        (depth + between(rng, 0.06, 0.1), "fat", None),
-    ):  # fmt: skip
-        shape = blob(view, rng, (0.0, 0.0), (width - inset, height - inset), lumps=lumps * (inset == 0))
-        scene.paint(shape, textured(rng, scene, tissue[name], tissue["spread"]), label, inside=True)
+@dataclass(frozen=True)
+class Trunk:
+    """A scene with the wall of a trunk, ready for organs.
+
+    Attributes:
+        cavity: radius of the inner side of the wall in the directions `TURNS`.
+        scale: factors from standard to this body's coordinates.
+        inner: what lies inside the wall.
+    """
+
+    scene: Scene
+    rng: np.random.Generator
+    tissue: Tissue
+    skin: Field
+    cavity: Field
+    scale: Point
+    inner: Patch
+
+    @property
+    def view(self) -> View:
+        return self.scene.view
+
+    def between(self, low: float, high: float) -> float:
+        return between(self.rng, low, high)
+
+    def chance(self, probability: float) -> bool:
+        return chance(self.rng, probability)
+
+    def place(self, x: float, y: float) -> Point:
+        """A standard place in this body."""
+        return x * self.scale[0], y * self.scale[1]
+
+    def wobbly(self, points: Field, amount: float = 0.012) -> Field:
+        """The closed smooth outline through standard points, each moved by about `amount`, in this body."""
+        moved = points + self.rng.normal(0, amount, points.shape)
+        return smooth((moved * np.asarray(self.scale)).astype(np.float32))
+
+    def values(self, patch: Patch, value: float, spread: float = 1.0, cells: float = 24) -> Field:
+        """`value` with smooth variation of `spread` times the usual, over the window of a patch."""
+        amount = np.float32(spread * self.tissue["spread"])
+        return np.float32(value) + amount * noise(self.rng, self.view.shape[0], cells, window=patch.window)
+
+    def paint(
+        self, outline: Field, value: float, name: str | None, spread: float = 1.0, gap: float = 0.0, soft: float = 0.0
+    ) -> Patch:  # fmt: skip
+        """Paint an outline within the cavity, after a rim of fat `gap` wide over what lies there; returns its patch."""
+        if gap > 0:
+            self.scene.paint(both(fill(self.view, grown(outline, gap)), self.inner), self.tissue["fat"])
+        patch = both(fill(self.view, outline, soft=soft), self.inner)
+        self.scene.paint(patch, self.values(patch, value, spread), name)
+        return patch
+
+    def add(self, patch: Patch, value: float | Field) -> None:
+        """Paint a detail that belongs to whatever lies there."""
+        self.scene.paint(patch, value, None, inside=True)
+
+    def wall_point(self, turn: float, share: float) -> Point:
+        """The place in direction `turn` that lies `share` of the way from the cavity to the skin."""
+        angles = np.append(TURNS, 2 * np.pi)
+        inner, outer = (float(np.interp(turn % (2 * np.pi), angles, np.append(radii, radii[0])))
+                        for radii in (self.cavity, self.skin))  # fmt: skip
+        radius = inner + share * (outer - inner)
+        return radius * float(np.cos(turn)), radius * float(np.sin(turn))
+
+    def found(self, name: str) -> Mask | None:
+        """The mask of a structure so far, if it has been painted."""
+        return self.scene.mask(name)
+
+
+def _around(turn: float, width: float) -> Field:
+    """A bump of height 1 in direction `turn`, in the directions `TURNS`."""
+    away = np.abs((TURNS - turn + np.pi) % (2 * np.pi) - np.pi)
+    bump: Field = np.exp(-((away / width) ** 2))
+    return bump
+
+
+def polar(radii: Field) -> Field:
+    """Outline with the given radius in each of the directions `TURNS`."""
+    outline: Field = np.stack([radii * np.cos(TURNS), radii * np.sin(TURNS)], axis=1).astype(np.float32)
+    return outline
+
+
+def make_trunk(scene: Scene, rng: np.random.Generator, tissue: Tissue, muscle: float = 1.0) -> Trunk:
+    """Paint skin, fat under the skin, the muscles of the wall and the fat inside it."""
+    width, height, power = between(rng, 0.86, 0.97), between(rng, 0.58, 0.72), between(rng, 2.1, 2.7)
+    ellipse = (np.abs(np.cos(TURNS) / width) ** power + np.abs(np.sin(TURNS) / height) ** power) ** (-1 / power)
+    bend = sum(rng.normal(0, 0.008) * np.cos(k * TURNS + between(rng, 0, 6.3)) for k in (2, 3, 4, 5))
+    skin = ellipse * (1 + bend) * (1 - between(rng, 0.0, 0.07) * _around(np.pi / 2, 0.9))
+    skin *= 1 - between(rng, 0.0, 0.03) * _around(np.pi / 2, 0.12)
+    side, back = np.abs(np.cos(TURNS)) ** 2, np.clip(np.sin(TURNS), 0, 1) ** 2
+    fat = (0.015 + float(np.clip(rng.gamma(1.8, 0.035), 0, 0.19))) * (
+        0.55 + between(rng, 0.1, 0.5) * side + between(rng, 0.2, 0.6) * back
+    )
+    front = muscle * between(rng, 0.03, 0.05) * (1 + 0.5 * (_around(-1.25, 0.2) + _around(-1.9, 0.2)))
+    behind = between(rng, 0.27, 0.33) * _around(np.pi / 2, between(rng, 0.4, 0.48))
+    outer = skin - fat
+    cavity = outer - front - 0.015 * side - behind
+    _paint_layers(scene, rng, tissue, (skin, outer, cavity))
+    scale = (float(cavity[0] + cavity[32]) / (2 * WIDE), float(cavity[48]) / DEEP)
+    return Trunk(scene, rng, tissue, outer, cavity, scale, fill(scene.view, polar(cavity)))
+
+
+def _paint_layers(
+    scene: Scene, rng: np.random.Generator, tissue: Tissue, radii: tuple[Field, Field, Field]
+) -> None:  # fmt: skip
+    skin, outer, cavity = radii
+    view, size = scene.view, scene.view.shape[0]
+    body = fill(view, polar(skin))
+    scene.paint(body, tissue["skin"], "body", inside=True)
+    under = fill(view, polar(skin - 0.012))
+    strands = np.clip(noise(rng, size, 22, stretch=0.6, window=under.window) - 1.1, 0, 1)
+    scene.paint(under, np.float32(tissue["fat"]) + np.float32(0.25 * (tissue["muscle"] - tissue["fat"])) * strands)
+    flesh = fill(view, polar(outer))
+    marbled = np.clip(noise(rng, size, 34, window=flesh.window) - between(rng, 0.7, 1.8), 0, 1)
+    scene.paint(flesh, np.float32(tissue["muscle"]) + np.float32(0.6 * (tissue["fat"] - tissue["muscle"])) * marbled)
+    scene.paint(lines(view, _planes(rng, outer, cavity)), tissue["fat"], None, inside=True)
+    scene.paint(fill(view, polar(cavity)), tissue["fat"], None, inside=True)
+
+
+def _planes(rng: np.random.Generator, outer: Field, cavity: Field) -> list[Stroke]:
+    """Planes of fat: between the three layers of the side wall, and around the muscles along the spine."""
+    strokes = []
+    for share in (0.33, 0.67):
+        ring = polar(cavity + share * (outer - cavity))
+        strokes += [
+            Stroke(ring[span % 64], 0.007, between(rng, 0.3, 0.9)) for span in (np.arange(-9, 5), np.arange(28, 42))
+        ]
+    ridge = float(outer[16])
+    strokes.append(Stroke(np.array([[0, ridge - 0.12], [0, ridge]], np.float32), 0.012, between(rng, 0.3, 1)))
     for side in (-1, 1):
-        back = blob(view, rng, (0.19 * side, 0.45), (0.17, 0.11), angle=0.3 * side, lumps=0.12)
-        scene.paint(back, textured(rng, scene, tissue["muscle"], tissue["spread"] * 2), None, inside=True)
+        path = [[0.14 * side, 0.29], [0.22 * side, 0.33], [0.3 * side, 0.42], [0.34 * side, 0.55]]
+        strokes.append(Stroke(np.asarray(path, np.float32), 0.01, between(rng, 0.3, 0.9)))
+    return strokes
 
 
-def vertebra(scene: Scene, rng: np.random.Generator, tissue: Tissue, centre: Point, scale: float) -> None:
-    """Vertebral body, arch, processes and canal; cortical rim around a spongy core."""
+def vertebra(
+    scene: Scene, rng: np.random.Generator, tissue: Tissue, centre: Point, scale: float, disc: bool = False
+) -> None:  # fmt: skip
+    """Vertebral body, arch, processes and canal; a cortical rim around a spongy core, or a disc."""
     view, (cx, cy) = scene.view, centre
 
-    def part(x: float, y: float, a: float, b: float, angle: float = 0.0, edge: float = 1.5) -> Field:
-        place = (cx + x * scale, cy + y * scale)
-        return blob(view, rng, place, (a * scale, b * scale), angle, lumps=0.06, edge=edge)
+    def part(x: float, y: float, a: float, b: float, angle: float = 0.0, lumps: float = 0.05) -> Field:
+        return oval(rng, (cx + x * scale, cy + y * scale), (a * scale, b * scale), angle, lumps)
 
-    spread = between(rng, 0.16, 0.26)
-    droop = between(rng, -0.25, 0.35)
-    parts = [part(0, 0, 0.17, between(rng, 0.125, 0.16)), part(0, 0.4, 0.032, between(rng, 0.08, 0.15))]
+    spread, droop, tall = between(rng, 0.16, 0.24), between(rng, -0.2, 0.35), between(rng, 0.11, 0.135)
+    body = part(0, 0, 0.16, tall, lumps=0.03)
+    spine = between(rng, 0.08, 0.14)
+    parts = [part(0, 0.3 + spine, 0.028, spine)]
     for side in (-1, 1):
         parts += [
-            part(0.105 * side, 0.13, 0.035, 0.09),
-            part(0.075 * side, 0.27, 0.1, 0.035, angle=-0.55 * side),
-            part(spread * side, 0.2, 0.12, 0.036, angle=droop * side),
-        ]
-    rim = between(rng, 0.6, 1.0)
-    cortex = rim * tissue["bone"] + (1 - rim) * tissue["marrow"]
-    spongy = textured(rng, scene, tissue["marrow"], abs(tissue["bone"] - tissue["marrow"]) * 0.08, 70)
-    scene.paint(union(parts), cortex, "vertebra")
-    scene.paint(part(0, 0, 0.15, 0.115, edge=3), spongy, None, inside=True)
-    canal = part(0, 0.19, 0.08, 0.065)
-    scene.paint(canal, tissue["fat"] if chance(rng, 0.3) else tissue["fluid"], "spinal canal")
-    scene.paint(part(0, 0.19, 0.05, 0.042), tissue["cord"], "spinal cord", inside=True)
+            part(0.1 * side, 0.13, 0.032, 0.085), part(0.075 * side, 0.265, 0.095, 0.03, angle=-0.6 * side),
+            part(spread * side, 0.2, 0.11, 0.028, angle=droop * side), part(0.12 * side, 0.22, 0.045, 0.05),
+        ]  # fmt: skip
+    scene.paint(fill(view, body, *parts), tissue["bone"] * between(rng, 0.7, 1.0), "vertebra")
+    core = fill(view, part(0, 0, 0.145, tall - 0.014, lumps=0.03), soft=0.7)
+    sponge = np.float32(0.1 * abs(tissue["bone"] - tissue["marrow"])) * noise(
+        rng, view.shape[0], min(75, 40 / scale), window=core.window
+    )
+    scene.paint(core, tissue["disc"] if disc else np.float32(tissue["marrow"]) + sponge, None, inside=True)
+    middle = fill(view, *(part(0.115 * side, 0.215, 0.028, 0.04) for side in (-1, 1)), soft=0.6)
+    scene.paint(middle, 0.6 * tissue["marrow"] + 0.4 * tissue["bone"], None, inside=True)
+    scene.paint(fill(view, part(0, 0.185, 0.085, 0.062)), tissue["fat"], "spinal canal")
+    scene.paint(fill(view, part(0, 0.18, 0.07, 0.05)), tissue["fluid"] * 0.6 + tissue["cord"] * 0.4, None, inside=True)
+    scene.paint(fill(view, part(0, 0.18, 0.045, 0.034)), tissue["cord"], "spinal cord", inside=True)
 
 
-def ribs(scene: Scene, rng: np.random.Generator, tissue: Tissue, reach: Point = (0.8, 0.52)) -> None:
-    """Short oblique sections of ribs around the chest wall."""
-    for turn in np.linspace(0.1, 2 * np.pi, int(rng.integers(7, 15)), endpoint=False) + between(rng, 0, 0.5):
-        place = (reach[0] * float(np.cos(turn)), reach[1] * float(np.sin(turn)))
-        along = float(np.arctan2(reach[1] * np.cos(turn), -reach[0] * np.sin(turn)))
-        radii = (between(rng, 0.05, 0.12), between(rng, 0.02, 0.032))
-        scene.paint(blob(scene.view, rng, place, radii, along, lumps=0.05), tissue["bone"], "ribs")
-        inner = blob(scene.view, rng, place, (radii[0] * 0.8, radii[1] * 0.5), along, lumps=0.0, edge=2)
-        scene.paint(inner, tissue["marrow"], None, inside=True)
-
-
-def _kidney(scene: Scene, rng: np.random.Generator, tissue: Tissue, side: int, name: str) -> None:
-    place = (side * between(rng, 0.36, 0.48), between(rng, 0.16, 0.27))
-    radii = (between(rng, 0.1, 0.14), between(rng, 0.13, 0.18))
-    angle = between(rng, 0.1, 0.5) * side
-    outline = blob(scene.view, rng, place, radii, angle, lumps=0.06)
-    scene.paint(outline, tissue["cortex"], name)
-    medulla = blob(scene.view, rng, place, (radii[0] * 0.65, radii[1] * 0.7), angle, lumps=0.12, edge=2.5)
-    scene.paint(medulla, tissue["kidney"], None, inside=True)
-    hilum = (place[0] - side * radii[0] * 0.5, place[1] - radii[1] * 0.1)
-    sinus = blob(scene.view, rng, hilum, (radii[0] * 0.55, radii[1] * 0.35), angle, lumps=0.2)
-    scene.paint(sinus, tissue["fat"], None, inside=not chance(rng, 0.3))
-
-
-def _bowel(scene: Scene, rng: np.random.Generator, tissue: Tissue, count: int) -> None:
-    for _ in range(count):
-        place = (between(rng, -0.6, 0.6), between(rng, -0.38, 0.12))
-        radii = (between(rng, 0.06, 0.13), between(rng, 0.05, 0.09))
-        angle = between(rng, 0, 3.1)
-        scene.paint(blob(scene.view, rng, place, radii, angle, lumps=0.12), tissue["bowel"], "bowel")
-        filling = tissue[str(rng.choice(["gas", "fluid", "contrast"]))]
-        core = (radii[0] * 0.75, radii[1] * 0.7)
-        scene.paint(blob(scene.view, rng, place, core, angle, lumps=0.15), filling, None, inside=True)
-
-
-def _lesions(scene: Scene, rng: np.random.Generator, tissue: Tissue, organ: str) -> list[str]:
-    mask = scene.masks().get(organ)
-    if mask is None or mask.sum() < 300:
-        return []
-    rows, columns = np.nonzero(mask)
-    for _ in range(int(rng.integers(1, 4))):
-        pick = int(rng.integers(len(rows)))
-        place = (float(scene.view.x[rows[pick], columns[pick]]), float(scene.view.y[rows[pick], columns[pick]]))
-        size = between(rng, 0.03, 0.12)
-        shape = blob(scene.view, rng, place, (size, size * between(rng, 0.7, 1)), between(rng, 0, 3), lumps=0.12)
-        shape = shape * mask
-        scene.paint(shape, textured(rng, scene, tissue["lesion"], tissue["spread"]), f"{organ} lesion", inside=True)
-        if chance(rng, 0.3):
-            core = blob(scene.view, rng, place, (size * 0.5, size * 0.4), 0.0, lumps=0.2) * mask
-            scene.paint(core, tissue["fluid"], None, inside=True)
-    return [f"{organ} lesion"]
-
-
-def _upper_organs(scene: Scene, rng: np.random.Generator, tissue: Tissue) -> None:
-    """Liver with its vessels, stomach, spleen and gallbladder."""
-    view, spread = scene.view, tissue["spread"]
-    right = blob(view, rng, (-0.42, between(rng, -0.12, 0.05)), (between(rng, 0.26, 0.4), between(rng, 0.25, 0.38)))
-    left = blob(view, rng, (-0.1, -0.25), (between(rng, 0.15, 0.42), between(rng, 0.08, 0.17)), 0.1, lumps=0.12)
-    scene.paint(union([right, left]), textured(rng, scene, tissue["liver"], spread), "liver")
-    for _ in range(int(rng.integers(2, 9))):
-        place = (between(rng, -0.65, -0.15), between(rng, -0.3, 0.2))
-        radii = (between(rng, 0.01, 0.06), between(rng, 0.008, 0.016))
-        vein = blob(view, rng, place, radii, between(rng, 0, 3.1), lumps=0.1) * scene.masks().get("liver", right)
-        scene.paint(vein, tissue["vein"], None, inside=True)
-    if chance(rng, 0.7):
-        stomach = blob(view, rng, (0.33, -0.2), (between(rng, 0.16, 0.3), between(rng, 0.1, 0.2)), 0.3, lumps=0.12)
-        scene.paint(stomach, tissue[str(rng.choice(["fluid", "bowel", "contrast"]))], "stomach")
-        scene.paint(stomach * (view.y < between(rng, -0.35, -0.2)), tissue["gas"], None, inside=True)
-    if chance(rng, 0.8):
-        spleen = blob(view, rng, (between(rng, 0.55, 0.66), 0.05), (0.13, between(rng, 0.17, 0.28)), 0.25)
-        scene.paint(spleen, textured(rng, scene, tissue["spleen"], spread), "spleen")
-    if chance(rng, 0.5):
-        place = (between(rng, -0.4, -0.15), between(rng, -0.3, -0.15))
-        gallbladder = blob(view, rng, place, (between(rng, 0.06, 0.13), between(rng, 0.05, 0.09)), 0.9)
-        scene.paint(gallbladder, tissue["fluid"], "gallbladder")
-
-
-def abdomen(scene: Scene, rng: np.random.Generator, tissue: Tissue) -> tuple[str, ...]:
-    """Upper to lower abdomen; organs come and go with the level. Returns the findings."""
-    view, spread = scene.view, tissue["spread"]
-    wall(scene, rng, tissue)
-    upper, middle = chance(rng, 0.7), chance(rng, 0.75)
-    _bowel(scene, rng, tissue, int(rng.integers(0, 5)) if upper else int(rng.integers(5, 14)))
-    if upper:
-        _upper_organs(scene, rng, tissue)
-    if chance(rng, 0.6):
-        pancreas = blob(view, rng, (0.1, -0.04), (between(rng, 0.18, 0.28), 0.05), between(rng, -0.6, 0.1), lumps=0.18)
-        scene.paint(pancreas, textured(rng, scene, tissue["pancreas"], spread * 2, 40), "pancreas")
-    if middle:
-        for side, name in ((-1, "right kidney"), (1, "left kidney")):
-            if chance(rng, 0.93):
-                _kidney(scene, rng, tissue, side, name)
+def ribs(trunk: Trunk, low: float = 0.55) -> None:
+    """Oblique sections of ribs in the wall, from beside the spine to `low` rad from the front on both sides."""
+    rng, view = trunk.rng, trunk.view
+    outlines: list[Field] = []
+    cores: list[Field] = []
     for side in (-1, 1):
-        psoas = blob(view, rng, (0.17 * side, 0.29), (0.07, between(rng, 0.07, 0.11)), -0.2 * side)
-        scene.paint(psoas, textured(rng, scene, tissue["muscle"], spread), "psoas")
-    vertebra(scene, rng, tissue, SPINE, between(rng, 0.85, 1.1))
-    if upper and chance(rng, 0.7):
-        ribs(scene, rng, tissue, (0.78, 0.5))
-    size = between(rng, 0.04, 0.065)
-    scene.paint(blob(view, rng, (0.05, 0.07), (size, size), lumps=0.03), tissue["vessel"], "aorta")
-    scene.paint(blob(view, rng, (-0.11, 0.06), (0.065, 0.05), lumps=0.08), tissue["vein"], "vena cava")
-    findings: list[str] = []
-    for organ, odds in (("liver", 0.35), ("right kidney", 0.15), ("left kidney", 0.15), ("spleen", 0.08)):
-        if chance(rng, odds):
-            findings += _lesions(scene, rng, tissue, organ)
-    return tuple(sorted(findings))
-
-
-def _lung_vessels(scene: Scene, rng: np.random.Generator) -> Field:
-    """Short vessel sections, thicker near the hilum."""
-    strokes = []
-    for _ in range(int(rng.integers(25, 90))):
-        x, y = float(rng.choice([-1, 1])) * between(rng, 0.12, 0.7), between(rng, -0.4, 0.4)
-        width = 0.008 + 0.05 * max(0.0, 0.5 - abs(abs(x) - 0.1)) * between(rng, 0.2, 1)
-        turn, length = between(rng, 0, 3.1), width * between(rng, 0.5, 4)
-        ends = [(x, y), (x + length * float(np.cos(turn)), y + length * float(np.sin(turn)))]
-        strokes.append(Stroke(np.asarray(ends, np.float32), width, between(rng, 0.5, 1)))
-    return curves(scene.view, strokes)
-
-
-def thorax(scene: Scene, rng: np.random.Generator, tissue: Tissue) -> tuple[str, ...]:
-    """Lungs, mediastinum, heart, great vessels and chest wall. Returns the findings."""
-    view = scene.view
-    wall(scene, rng, tissue)
-    findings: list[str] = []
-    lungs = []
-    for side, name in ((-1, "right lung"), (1, "left lung")):
-        place = (side * between(rng, 0.4, 0.47), between(rng, -0.06, 0.03))
-        lung = blob(view, rng, place, (between(rng, 0.3, 0.37), between(rng, 0.37, 0.47)), 0.08 * side)
-        scene.paint(lung, textured(rng, scene, tissue["lung"], tissue["spread"] * 4, 8), name)
-        lungs.append(lung)
-    inside_lungs = union(lungs)
-    scene.paint(_lung_vessels(scene, rng) * inside_lungs, tissue["muscle"], None, inside=True)
-    low = chance(rng, 0.6)
-    heart_size = (between(rng, 0.22, 0.36), between(rng, 0.18, 0.27)) if low else (0.17, 0.2)
-    heart = blob(view, rng, (between(rng, 0.0, 0.15), -0.12), heart_size, 0.4, lumps=0.1)
-    scene.paint(heart, textured(rng, scene, tissue["heart"], tissue["spread"] * 2, 10), "heart" if low else None)
-    scene.paint(blob(view, rng, (0.1, 0.12), (0.06, 0.06), lumps=0.03), tissue["vessel"], "aorta")
-    scene.paint(blob(view, rng, (-0.01, 0.06), (0.045, 0.045), lumps=0.1), tissue["muscle"], None)
-    if not low:
-        scene.paint(blob(view, rng, (0.0, 0.0), (0.045, 0.05), lumps=0.05), tissue["gas"], "trachea")
-    if chance(rng, 0.3):
-        size = between(rng, 0.025, 0.1)
-        place = (float(rng.choice([-1, 1])) * between(rng, 0.35, 0.55), between(rng, -0.25, 0.25))
-        nodule = blob(view, rng, place, (size, size * between(rng, 0.7, 1)), 0.0, lumps=0.14)
-        scene.paint(nodule, tissue["muscle"], "lung nodule", inside=True)
-        findings.append("lung nodule")
-    if chance(rng, 0.2):
-        fluid = lungs[int(rng.integers(2))] * np.clip((view.y - between(rng, 0.15, 0.32)) * 40, 0, 1)
-        scene.paint(fluid.astype(np.float32), tissue["fluid"], "pleural effusion")
-        findings.append("pleural effusion")
-    vertebra(scene, rng, tissue, SPINE, between(rng, 0.9, 1.15))
-    ribs(scene, rng, tissue)
-    if chance(rng, 0.6):
-        sternum = blob(view, rng, (0.0, -0.5), (between(rng, 0.05, 0.12), 0.03), lumps=0.05)
-        scene.paint(sternum, 0.5 * (tissue["bone"] + tissue["marrow"]), "sternum")
-    return tuple(sorted(findings))
+        for turn in np.arange(0.5 + between(rng, 0, 0.3), np.pi - low, between(rng, 0.36, 0.55)):
+            direction = np.pi / 2 - side * turn
+            place = trunk.wall_point(direction, between(rng, 0.25, 0.45))
+            near = trunk.wall_point(direction + 0.05, 0.35)
+            far = trunk.wall_point(direction - 0.05, 0.35)
+            along = float(np.arctan2(near[1] - far[1], near[0] - far[0]))
+            length, thick = between(rng, 0.045, 0.12), between(rng, 0.018, 0.026)
+            outlines.append(oval(rng, place, (length, thick), along + between(rng, -0.08, 0.08), 0.04))
+            cores.append(oval(rng, place, (length - 0.012, thick * 0.5), along, 0.02))
+    if outlines:
+        trunk.scene.paint(fill(view, *outlines), trunk.tissue["bone"] * 0.8, "ribs")
+        trunk.add(fill(view, *cores, soft=0.5), trunk.tissue["marrow"])
 
 
 def table(scene: Scene, rng: np.random.Generator, value: float) -> None:
-    """The patient table: a thin curved line below the body."""
-    view = scene.view
-    depth, curve = between(rng, 0.7, 0.95), between(rng, 0.0, 0.25)
-    distance = np.abs(view.y - (depth - curve * view.x**2))
-    width = between(rng, 0.01, 0.03)
-    line = np.clip((width - distance) / view.step[1] + 0.5, 0, 1) * (np.abs(view.x) < between(rng, 0.6, 1.2))
-    outside = scene.masks().get("body")
-    scene.paint(line.astype(np.float32) * (1 if outside is None else ~outside), value, None, inside=True)
+    """The patient table: two thin curved lines below the body, outside it."""
+    depth, curve, across = between(rng, 0.68, 0.9), between(rng, 0.0, 0.25), np.linspace(-1, 1, 24)
+    reach, thick = between(rng, 0.6, 1.2), between(rng, 0.01, 0.025)
+    strokes = []
+    for drop in (0.0, between(rng, 0.05, 0.2)):
+        path = np.stack([across * reach, depth + drop - curve * (across * reach) ** 2], axis=1)
+        strokes.append(Stroke(path.astype(np.float32), thick))
+    line, body = lines(scene.view, strokes), scene.mask("body")
+    cover = line.cover if body is None else line.cover * ~body[line.window]
+    scene.paint(Patch(line.window, cover), value, None, inside=True)
 
 
 def field_of_view(scene: Scene, rng: np.random.Generator, value: float) -> None:
@@ -240,3 +236,14 @@ def field_of_view(scene: Scene, rng: np.random.Generator, value: float) -> None:
     reach = between(rng, 1.0, 1.25)
     rows, columns = np.ogrid[-1 : 1 : scene.view.shape[0] * 1j, -1 : 1 : scene.view.shape[1] * 1j]
     scene.paint((rows**2 + columns**2 > reach**2).astype(np.float32), value, None)
+
+
+def at_level(frames: Frames, level: float) -> Field:
+    """Points of an outline between the levels at which it is given, (n, 2)."""
+    levels = [frame for frame, _ in frames]
+    points = np.asarray([shape for _, shape in frames], np.float32)
+    place = float(np.clip(np.interp(level, levels, np.arange(len(levels))), 0, len(levels) - 1))
+    low = min(int(place), max(len(levels) - 2, 0))
+    share = place - low
+    blended: Field = points[low] * (1 - share) + points[min(low + 1, len(levels) - 1)] * share
+    return blended
