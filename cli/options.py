@@ -26,6 +26,12 @@ ControllerUrl = Annotated[
 ]
 Host = Annotated[str, typer.Option(envvar="MMEDAGENT_HOST", help="Address to listen on.")]
 Device = Annotated[str, typer.Option(envvar="MMEDAGENT_DEVICE", help="Device of the models: cpu, cuda, cuda:1, ...")]
+MemoryMb = Annotated[
+    int,
+    typer.Option(
+        "--memory-mb", envvar="MMEDAGENT_MEMORY_MB", min=0, help="Memory for decoded images and what is kept of them."
+    ),
+]
 
 
 def worker_token(data_dir: Path, create: bool) -> str:

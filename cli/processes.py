@@ -13,11 +13,12 @@ import typer
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
-from mmedagent.cli.options import ControllerUrl, DataDir, Device, Host, ProfileName, worker_token
+from mmedagent.cli.options import ControllerUrl, DataDir, Device, Host, MemoryMb, ProfileName, worker_token
 from mmedagent.cli.paths import PAGE
 from mmedagent.cli.profile import Profile, first_of, load_profile
 from mmedagent.cli.workers import planner_app, tools_app
 from mmedagent.protocol.errors import ConflictError, InvalidRequestError
+from mmedagent.serving.cache import DEFAULT_MEMORY_MB
 from mmedagent.serving.logs import configure_logging
 from mmedagent.serving.run import bind, run_app, url_of
 from mmedagent.serving.worker import WorkerSettings
@@ -68,12 +69,13 @@ def planner(
     shared_disk: SharedBlobs = True,
     profile: ProfileName = "embedded",
     device: Device = "cpu",
+    memory_mb: MemoryMb = DEFAULT_MEMORY_MB,
 ) -> None:
     """Run the planner of a profile as a worker."""
     configure_logging()
     loaded = load_profile(profile)
     listener = listen(host, port)
-    settings = worker_settings(loaded, listener, public_host, controller, data_dir, shared_disk, device)
+    settings = worker_settings(loaded, listener, public_host, controller, data_dir, shared_disk, device, memory_mb)
     stop_with_parent()
     app, life = planner_app(loaded, settings)
     run_app(app, listener, life.drain)
@@ -89,12 +91,13 @@ def tool(
     shared_disk: SharedBlobs = True,
     profile: ProfileName = "embedded",
     device: Device = "cpu",
+    memory_mb: MemoryMb = DEFAULT_MEMORY_MB,
 ) -> None:
     """Run one or several tools of a profile as a worker."""
     configure_logging()
     loaded = load_profile(profile)
     listener = listen(host, port)
-    settings = worker_settings(loaded, listener, public_host, controller, data_dir, shared_disk, device)
+    settings = worker_settings(loaded, listener, public_host, controller, data_dir, shared_disk, device, memory_mb)
     stop_with_parent()
     app, life = tools_app(loaded, names, settings)
     run_app(app, listener, life.drain)
@@ -140,6 +143,7 @@ def worker_settings(
     data_dir: Path,
     shared_disk: bool,
     device: str,
+    memory_mb: int,
 ) -> WorkerSettings:
     """How a worker is placed, from the options of its command."""
     return WorkerSettings(
@@ -149,6 +153,7 @@ def worker_settings(
         blob_folder=data_dir / "blobs" if shared_disk else None,
         device=device,
         label=profile.label,
+        memory_mb=memory_mb,
     )
 
 

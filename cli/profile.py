@@ -13,28 +13,46 @@ from mmedagent.cli.paths import MODELS, PROFILES
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.protocol.types import ShortText, ToolName
 from mmedagent.protocol.workers import Concurrency
+from mmedagent.serving.tool import Batching, Precision
 
 TOOLS, PLANNERS = "mmedagent.tools", "mmedagent.planners"
 
 
 class PlannerEntry(BaseModel):
-    """`backend` is a name of the entry-point group `mmedagent.planners`, or `module:Class`."""
+    """`backend` is a name of the entry-point group `mmedagent.planners`, or `module:Class`.
+
+    Without `device` it is that of the process.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     backend: ShortText = "compact"
     checkpoint: Path | None = None
     concurrency: Concurrency = 2
+    device: ShortText | None = None
 
 
 class ToolEntry(BaseModel):
-    """`backend` is `module:Class`; without it the tool's name is looked up in the group `mmedagent.tools`."""
+    """`backend` is `module:Class`; without it the tool's name is looked up in the group `mmedagent.tools`.
+
+    Without `device` it is that of the process, without `batch_size` the tool's own batching.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     backend: ShortText | None = None
     checkpoint: Path | None = None
     concurrency: Concurrency = 1
+    device: ShortText | None = None
+    precision: Precision = "fp32"
+    compile: bool = False
+    batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
+    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 0.0
+
+    @property
+    def batching(self) -> Batching | None:
+        """What the profile says about batches, if it does."""
+        return Batching(self.batch_size, self.batch_wait_ms / 1_000) if self.batch_size is not None else None
 
 
 class Profile(BaseModel):

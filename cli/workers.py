@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mmedagent.cli.profile import PLANNERS, TOOLS, Profile, backend_class
@@ -19,12 +20,14 @@ def planner_app(profile: Profile, settings: WorkerSettings) -> tuple[FastAPI, Wo
     from mmedagent.model_worker.app import create_planner_worker
 
     planner = backend_class(PLANNERS, profile.planner.backend)(checkpoint=profile.checkpoint(profile.planner))
-    return create_planner_worker(planner, settings, profile.planner.concurrency)
+    placed = replace(settings, device=profile.planner.device or settings.device)
+    return create_planner_worker(planner, placed, profile.planner.concurrency)
 
 
 def tools_app(profile: Profile, names: Sequence[str], settings: WorkerSettings) -> tuple[FastAPI, WorkerLife]:
     """One worker that serves the named tools of a profile. Raises `InvalidRequestError` for a name it does not have."""
-    from mmedagent.serving.tool_worker import HostedTool, create_tool_worker
+    from mmedagent.serving.tool_service import HostedTool
+    from mmedagent.serving.tool_worker import create_tool_worker
 
     hosted = []
     for name in names:
@@ -32,5 +35,5 @@ def tools_app(profile: Profile, names: Sequence[str], settings: WorkerSettings) 
             raise InvalidRequestError(f"The profile has no tool {name}; it has: {', '.join(sorted(profile.tools))}.")
         entry = profile.tools[name]
         tool = backend_class(TOOLS, entry.backend or name)(checkpoint=profile.checkpoint(entry))
-        hosted.append(HostedTool(tool, entry.concurrency))
+        hosted.append(HostedTool(tool, entry.concurrency, entry.device, entry.precision, entry.compile, entry.batching))
     return create_tool_worker(hosted, settings)

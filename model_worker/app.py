@@ -8,7 +8,7 @@ from itertools import groupby
 
 from fastapi import Depends, FastAPI
 from fastapi.responses import StreamingResponse
-from prometheus_client import Histogram
+from prometheus_client import CollectorRegistry, Histogram
 
 from mmedagent.model_worker.planner import Planner, StepEvent
 from mmedagent.protocol.errors import MMedAgentError
@@ -16,10 +16,11 @@ from mmedagent.protocol.plan import PlannerFailed, PlannerRequest, ThoughtsDelta
 from mmedagent.protocol.types import MAX_TEXT
 from mmedagent.protocol.workers import PlannerCard, PlannerOffer, WorkerHealth, WorkerRegistration
 from mmedagent.serving import sse
+from mmedagent.serving.cache import FrameCache, measured_cache
 from mmedagent.serving.registration import Membership
 from mmedagent.serving.web import install_web_basics, require_token
 from mmedagent.serving.work import CancelToken
-from mmedagent.serving.worker import FrameCache, Service, WorkerLife, WorkerSettings
+from mmedagent.serving.worker import Service, WorkerLife, WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,14 @@ PREFIX = "planner"
 class PlannerService(Service):
     """One planner in its pool."""
 
-    def __init__(self, planner: Planner, concurrency: int, settings: WorkerSettings, seconds: Histogram) -> None:
+    def __init__(
+        self, planner: Planner, concurrency: int, settings: WorkerSettings, registry: CollectorRegistry
+    ) -> None:
         super().__init__(PREFIX, concurrency, lambda: planner.load(settings.device))
         self._planner = planner
         self._settings = settings
-        self._frames = FrameCache(settings.blob_store())
-        self._seconds = seconds
+        self._frames = FrameCache(settings.blob_store(), measured_cache(settings.memory_mb, registry))
+        self._seconds = Histogram("mmedagent_planner_seconds", "Time of a planner step", registry=registry)
 
     @property
     def card(self) -> PlannerCard:
@@ -91,8 +94,7 @@ def create_planner_worker(
     life = WorkerLife(settings, services)
     app = FastAPI(title="mmedagent planner", lifespan=life.lifespan, docs_url=None, redoc_url=None)
     metrics = install_web_basics(app)
-    seconds = Histogram("mmedagent_planner_seconds", "Time of a planner step", registry=metrics.registry)
-    service = PlannerService(planner, concurrency, settings, seconds)
+    service = PlannerService(planner, concurrency, settings, metrics.registry)
     services.append(service)
 
     @app.get(f"/{PREFIX}/card")

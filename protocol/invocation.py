@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mmedagent.protocol.types import (
     Identifier,
@@ -43,8 +43,16 @@ class ImageRef(WireType):
     slice: int = Field(default=0, ge=0, le=100_000)
 
 
+MAX_CALLERS = 3
+"""How deep calls of tools by tools may be nested."""
+
+
 class ToolCall(WireType):
-    """What a worker is asked to do. `deadline_s` is the time left, in seconds, when the call is sent."""
+    """What a worker is asked to do. `deadline_s` is the time left, in seconds, when the call is sent.
+
+    `callers` are the tools on whose behalf it is done, the outermost first; none of them is called again, so that no
+    tool waits for itself.
+    """
 
     call_id: Identifier
     tool: ToolName
@@ -52,6 +60,13 @@ class ToolCall(WireType):
     image: ImageRef | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
     correlation_id: Identifier
+    callers: tuple[ToolName, ...] = Field(default=(), max_length=MAX_CALLERS)
+
+    @model_validator(mode="after")
+    def _no_circle(self) -> Self:
+        if self.tool in self.callers:
+            raise ValueError(f"{self.tool} is at work on this already and would wait for itself")
+        return self
 
 
 class Artifact(WireType):
@@ -64,7 +79,10 @@ class Artifact(WireType):
 
 
 class Provenance(WireType):
-    """Where a result comes from. `label` says when the weights are for demonstration only."""
+    """Where a result comes from. `label` says when the weights are for demonstration only.
+
+    `parts` are the results of other tools that it rests on, in the order in which they were given.
+    """
 
     tool: ToolName
     version: ShortText
@@ -74,6 +92,15 @@ class Provenance(WireType):
     output_sha256: Sha256
     seconds: Seconds
     label: ShortText = ""
+    parts: tuple[Provenance, ...] = Field(default=(), max_length=64)
+
+
+class ToolProgress(WireType):
+    """How much of a call is done, 0 to 1, and what is being done. It may come any number of times, or never."""
+
+    kind: Literal["progress"] = "progress"
+    fraction: Annotated[float, Field(ge=0, le=1)]
+    text: ShortText = ""
 
 
 class ToolResult(WireType):
@@ -108,3 +135,5 @@ class ToolSkipped(WireType):
 
 
 Outcome = Annotated[ToolResult | ToolFailure | ToolSkipped, Field(discriminator="kind")]
+InvokeEvent = Annotated[ToolProgress | ToolResult | ToolFailure, Field(discriminator="kind")]
+"""What a worker streams to a caller who asks for events; a result or a failure is the last."""

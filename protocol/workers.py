@@ -25,8 +25,11 @@ class PlannerCard(WireType):
 
 
 class ToolOffer(WireType):
+    """A tool. `prefetches` says that it wants to hear of images before it is asked about them."""
+
     kind: Literal["tool"] = "tool"
     card: ToolCard
+    prefetches: bool = False
 
 
 class PlannerOffer(WireType):
@@ -56,6 +59,12 @@ class WorkerHealth(WireType):
     status: Literal["loading", "ready", "draining", "failed"]
     in_flight: Count
     queued: Count
+
+
+class Prefetch(WireType):
+    """Answer of POST /prefetch: whether preparing the image was begun. A busy worker does not begin."""
+
+    begun: bool
 
 
 class WorkerInfo(WireType):

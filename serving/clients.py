@@ -77,11 +77,12 @@ class WorkerClient:
 
 
 class ControllerClient:
-    """What a worker tells the controller: that it is here, that it still is, and that it leaves."""
+    """What a worker tells the controller: that it is here, that it still is, that it leaves, and what it needs."""
 
     def __init__(self, http: httpx.AsyncClient, controller_url: str, token: str) -> None:
         self._http = http
         self._url = f"{controller_url}/internal/workers"
+        self._tools = f"{controller_url}/internal/tools"
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     async def register(self, registration: WorkerRegistration) -> Lease:
@@ -93,6 +94,12 @@ class ControllerClient:
 
     async def leave(self, worker_id: str) -> None:
         await self._send("DELETE", f"{self._url}/{worker_id}", None)
+
+    async def invoke(self, call: ToolCall) -> ToolResult:
+        """Have another tool answer a call. Raises what it reports, or as `WorkerClient.invoke` does."""
+        headers = {**self._headers, "X-Request-Id": call.correlation_id}
+        url, timeout_s = f"{self._tools}/{call.tool}/invoke", call.deadline_s + GRACE_S
+        return _parsed(ToolResult, await _exchange(self._http, "POST", url, call, headers, timeout_s))
 
     async def _send(self, method: str, url: str, body: BaseModel | None) -> httpx.Response:
         return await _exchange(self._http, method, url, body, self._headers, CONNECT_TIMEOUT_S)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -26,13 +26,38 @@ class CancelToken:
     def __init__(self, deadline_s: float) -> None:
         self._cancelled = threading.Event()
         self._ends = time.monotonic() + deadline_s
+        self._callbacks: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
 
     def cancel(self) -> None:
-        self._cancelled.set()
+        with self._lock:
+            self._cancelled.set()
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            callback()
+
+    @contextmanager
+    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Call back when the token is cancelled while the context lasts, or at once when it already is."""
+        with self._lock:
+            self._callbacks.append(callback)
+            cancelled = self._cancelled.is_set()
+        if cancelled:
+            callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callbacks.remove(callback)
 
     @property
     def remaining_s(self) -> float:
         return max(0.0, self._ends - time.monotonic())
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody waits any more: cancelled, or the deadline has passed."""
+        return self._cancelled.is_set() or self.remaining_s <= 0
 
     def raise_if_cancelled(self) -> None:
         if self._cancelled.is_set():

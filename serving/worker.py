@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,20 +14,17 @@ from typing import Any, Literal, TypeVar
 
 from fastapi import FastAPI, Request
 
-from mmedagent.imaging.png import decode_frame
 from mmedagent.protocol.errors import CancelledError, MMedAgentError, UnavailableError
-from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.workers import WorkerHealth
 from mmedagent.serving.blobs import BlobStore, FolderBlobStore, HttpBlobStore
+from mmedagent.serving.cache import DEFAULT_MEMORY_MB
 from mmedagent.serving.clients import ControllerClient, new_http_client
 from mmedagent.serving.registration import Membership, keep_registered, leave
-from mmedagent.serving.tool import PixelArray
 from mmedagent.serving.work import WorkPool
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-CACHED_FRAMES = 16
 _LOADING = threading.Lock()
 """One model at a time: the model libraries import parts of themselves lazily, which threads cannot do at once."""
 
@@ -38,7 +34,8 @@ class WorkerSettings:
     """How a worker process is placed. `url` is where others reach it; without a controller it serves alone.
 
     `blob_folder` is the controller's blob folder when the disk is shared; otherwise blobs travel over HTTP.
-    `label` is attached to every result, such as a note that the weights are for demonstration only.
+    `label` is attached to every result, such as a note that the weights are for demonstration only. `memory_mb` is what
+    decoded images and what tools keep of them may take in memory, in MiB.
     """
 
     url: str
@@ -47,34 +44,12 @@ class WorkerSettings:
     blob_folder: Path | None = None
     device: str = "cpu"
     label: str = ""
+    memory_mb: int = DEFAULT_MEMORY_MB
 
     def blob_store(self) -> BlobStore:
         if self.blob_folder is not None or self.controller_url is None:
             return FolderBlobStore(self.blob_folder or Path("data/blobs"))
         return HttpBlobStore(self.controller_url, self.token)
-
-
-class FrameCache:
-    """The last decoded frames, by blob. Used from many threads."""
-
-    def __init__(self, blobs: BlobStore, size: int = CACHED_FRAMES) -> None:
-        self._blobs = blobs
-        self._size = size
-        self._frames: OrderedDict[str, PixelArray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def frame(self, image: ImageRef) -> PixelArray:
-        with self._lock:
-            if image.sha256 in self._frames:
-                self._frames.move_to_end(image.sha256)
-                return self._frames[image.sha256]
-        frame = decode_frame(self._blobs.get(image.sha256))
-        frame.setflags(write=False)
-        with self._lock:
-            self._frames[image.sha256] = frame
-            while len(self._frames) > self._size:
-                self._frames.popitem(last=False)
-        return frame
 
 
 class Service(ABC):
@@ -114,20 +89,23 @@ class Service(ABC):
 
 
 class WorkerLife:
-    """The life of a worker process: load each model, then register it, keep the leases, and leave before the end."""
+    """The life of a worker process: load each model, then register it, keep the leases, and leave before the end.
+
+    `controller` is how the process reaches the controller while it lives, if it has one.
+    """
 
     def __init__(self, settings: WorkerSettings, services: Sequence[Service]) -> None:
-        self._settings = settings
         self._services = services
         self._members: list[Membership] = []
-        self._controller: ControllerClient | None = None
+        self._http = new_http_client()
         self._living: asyncio.Task[None] | None = None
+        self.controller: ControllerClient | None = None
+        if settings.controller_url:
+            self.controller = ControllerClient(self._http, settings.controller_url, settings.token)
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        async with new_http_client() as http:
-            if self._settings.controller_url:
-                self._controller = ControllerClient(http, self._settings.controller_url, self._settings.token)
+        async with self._http:
             self._living = asyncio.create_task(self._live())
             yield
             await self.drain()
@@ -142,8 +120,8 @@ class WorkerLife:
             self._living.cancel()
             with suppress(asyncio.CancelledError):
                 await self._living
-        if self._controller:
-            await leave(self._controller, self._members)
+        if self.controller:
+            await leave(self.controller, self._members)
 
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -152,8 +130,8 @@ class WorkerLife:
                 if service.status == "ready":
                     member = service.membership()
                     self._members.append(member)
-                    if self._controller:
-                        group.create_task(keep_registered(self._controller, member))
+                    if self.controller:
+                        group.create_task(keep_registered(self.controller, member))
 
 
 async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -26,7 +26,7 @@ from support.tools import ONE_BOX, BrokenTool, EchoTool, MaskTool, NothingTool
 KEY = "key-of-the-tests"
 THOUGHTS = "I will look at it. Twice."
 RULES = [
-    told("outline", action("MedSAM of the tests")),
+    told("outline", action("outline by mask")),
     rule("chain", plan(action("echo", text="a"), action("echo", boxes="$1.boxes"), thoughts=THOUGHTS), answer("Two.")),
     told("break", action("broken")),
     told("skip", action("nothing"), action("echo", boxes="$1.boxes")),

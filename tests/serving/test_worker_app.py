@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,16 +16,17 @@ from mmedagent.protocol.errors import MMedAgentError, NotFoundError, WorkerError
 from mmedagent.protocol.invocation import ToolCall
 from mmedagent.serving.blobs import FolderBlobStore, HttpBlobStore, sha256_of
 from mmedagent.serving.run import BackgroundServer, bind, url_of
-from mmedagent.serving.tool import Tool, ToolContext, ToolOutput
-from mmedagent.serving.tool_worker import HostedTool, create_tool_worker
+from mmedagent.serving.tool import ToolContext, ToolOutput
+from mmedagent.serving.tool_service import HostedTool
+from mmedagent.serving.tool_worker import create_tool_worker
 from mmedagent.serving.worker import WorkerSettings
 from support.images import png_bytes
 from support.problems import assert_problem
 from support.script import answer, rule
 from support.system import LABEL, WORKER_TOKEN, System, running_controller, running_system
 from support.tools import PATIENCE_S, BrokenTool, EchoTool, MaskTool, SlowTool, UnloadableTool, wait_until
+from support.worker import HEADERS, call, running_worker
 
-HEADERS = {"Authorization": f"Bearer {WORKER_TOKEN}"}
 RULES = [rule("", answer("Fine."))]
 
 
@@ -47,32 +47,6 @@ class WildTool(EchoTool):
 
     def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
         return [ToolOutput({"boxes": [[0.0, 0.0, 1.0, float("nan")]]})]
-
-
-@contextmanager
-def running_worker(folder: Path, *tools: Tool, concurrency: int = 1) -> Iterator[httpx.Client]:
-    """Tools without a controller, and a client that has the token."""
-    listener = bind("127.0.0.1", 0)
-    settings = WorkerSettings(url=url_of(listener), token=WORKER_TOKEN, blob_folder=folder / "blobs", label=LABEL)
-    app, _ = create_tool_worker([HostedTool(tool, concurrency) for tool in tools], settings)
-    with (
-        BackgroundServer(app, listener) as server,
-        httpx.Client(base_url=server.url, headers=HEADERS, trust_env=False, timeout=PATIENCE_S) as client,
-    ):
-        for tool in tools:
-            path = f"/{tool.card.name}/health"
-            wait_until(lambda path=path: client.get(path).json()["status"] != "loading", "it loads")  # type: ignore[misc]
-        yield client
-
-
-def call(tool: str, deadline_s: float = PATIENCE_S, **parameters: Any) -> dict[str, Any]:
-    return {
-        "call_id": "call_1",
-        "tool": tool,
-        "parameters": parameters,
-        "deadline_s": deadline_s,
-        "correlation_id": "request-1",
-    }
 
 
 def test_a_worker_shows_its_card_and_answers_with_provenance(tmp_path: Path) -> None:

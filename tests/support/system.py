@@ -20,7 +20,8 @@ from mmedagent.model_worker.planner import Planner
 from mmedagent.model_worker.scripted import ScriptedPlanner, ScriptRule
 from mmedagent.serving.run import BackgroundServer, bind, url_of
 from mmedagent.serving.tool import Tool
-from mmedagent.serving.tool_worker import HostedTool, create_tool_worker
+from mmedagent.serving.tool_service import HostedTool
+from mmedagent.serving.tool_worker import create_tool_worker
 from mmedagent.serving.worker import WorkerSettings
 from support.script import write_script
 

@@ -9,7 +9,7 @@ from typing import Any
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import CancelledError, CheckpointError, DeadlineError, MMedAgentError, WorkerError
 from mmedagent.protocol.invocation import ToolCall
-from mmedagent.serving.tool import ToolContext, ToolOutput
+from mmedagent.serving.tool import Batching, CallContext, ToolContext, ToolOutput
 
 PATIENCE_S = 10.0
 """How long a test waits for what must happen; reaching it is a failure."""
@@ -76,8 +76,8 @@ class NothingTool(EchoTool):
 class MaskTool(EchoTool):
     """Reads the frame and stores a mask of it."""
 
-    def __init__(self) -> None:
-        super().__init__("mask", needs_image=True, aliases=("MedSAM of the tests",))
+    def __init__(self, name: str = "mask") -> None:
+        super().__init__(name, needs_image=True, aliases=(f"outline by {name}",))
 
     def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
         outputs: list[ToolOutput | MMedAgentError] = []
@@ -155,6 +155,41 @@ class SlowTool:
             raise
         self.ended.append("released")
         return [ToolOutput({"boxes": ONE_BOX})]
+
+
+class GatherTool:
+    """Answers batches, the first only when it is released, and keeps the texts of each. What a text says is done:
+
+    `fail` is an error in place of a result, `crash` an error of the whole run, and `linger` waits until the caller has
+    left, which ends the run, or until the tool is released a second time.
+    """
+
+    def __init__(self, batching: Batching | None = None) -> None:
+        self.card = make_card("gather", {"text": {"type": "string"}}, {"text": {"type": "string"}})
+        self.batching = batching or Batching()
+        self.runs: list[list[str]] = []
+        self.lingering = threading.Event()
+        self.release = threading.Event()
+        self.release_again = threading.Event()
+
+    def load(self, device: str) -> None:
+        return
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        texts = [str(call.parameters.get("text")) for call in calls]
+        self.runs.append(texts)
+        assert self.release.wait(PATIENCE_S)
+        if "crash" in texts:
+            raise ValueError("secret-of-the-tool")
+        for call in calls:
+            if call.parameters.get("text") == "linger":
+                self._linger(context.of(call))
+        return [WorkerError("It failed.") if text == "fail" else ToolOutput({"text": text}) for text in texts]
+
+    def _linger(self, context: CallContext) -> None:
+        self.lingering.set()
+        while not self.release_again.wait(POLL_S):
+            context.raise_if_cancelled()
 
 
 class MeetingTool:

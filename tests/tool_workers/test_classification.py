@@ -20,13 +20,14 @@ from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.networks.clip import CONFIG_FILE, build_network
 from mmedagent.networks.minilm import minilm_folder
 from mmedagent.protocol.errors import CancelledError, CheckpointError, InvalidParametersError, NotFoundError
-from mmedagent.protocol.invocation import Artifact, ArtifactKind, ArtifactType, ImageRef, ToolCall
+from mmedagent.protocol.invocation import ImageRef, ToolCall
 from mmedagent.protocol.types import JsonObject
 from mmedagent.serving.tool import ToolOutput
 from mmedagent.tool_workers.classification import ClassificationTool
 from mmedagent.tool_workers.classification.vectors import LabelVectors
 from mmedagent.training.phantoms import KINDS, generate
 from mmedagent.training.phantoms.base import Phantom
+from support.desk import desk
 
 MODELS = Path(__file__).parents[2] / "models"
 EMBEDDED = MODELS / "classification"
@@ -43,26 +44,6 @@ NAMES = {
 Pixels = NDArray[np.uint8]
 
 
-class Desk:
-    """A tool's surroundings: frames by name, and a caller who may have left."""
-
-    def __init__(self, *frames: Pixels, gone: bool = False) -> None:
-        self._frames = {f"{number:064x}": frame for number, frame in enumerate(frames)}
-        self._gone = gone
-
-    def frame(self, image: ImageRef) -> Pixels:
-        if image.sha256 not in self._frames:
-            raise NotFoundError("There is no such image.")
-        return self._frames[image.sha256]
-
-    def store(self, content: bytes, kind: ArtifactKind, media_type: ArtifactType, label: str) -> Artifact:
-        raise AssertionError("classification makes no files")
-
-    def raise_if_cancelled(self) -> None:
-        if self._gone:
-            raise CancelledError("The caller has left.")
-
-
 def call(number: int = 0, **parameters: Any) -> ToolCall:
     digest = f"{number:064x}"
     return ToolCall(
@@ -76,7 +57,7 @@ def call(number: int = 0, **parameters: Any) -> ToolCall:
 
 
 def ask(tool: ClassificationTool, image: Pixels, **parameters: Any) -> JsonObject:
-    (outcome,) = tool.run([call(**parameters)], Desk(image))
+    (outcome,) = tool.run([call(**parameters)], desk(image))
     assert isinstance(outcome, ToolOutput), outcome
     return outcome.data
 
@@ -110,7 +91,7 @@ def phantoms() -> list[Phantom]:
 
 def accuracy(tool: ClassificationTool, phantoms: list[Phantom]) -> float:
     calls = [call(number, task="modality") for number in range(len(phantoms))]
-    outcomes = tool.run(calls, Desk(*(phantom.image for phantom in phantoms)))
+    outcomes = tool.run(calls, desk(*(phantom.image for phantom in phantoms)))
     right = [
         isinstance(outcome, ToolOutput) and best(outcome.data) == NAMES[phantom.modality]
         for outcome, phantom in zip(outcomes, phantoms, strict=True)
@@ -178,14 +159,14 @@ def test_labels_of_the_users_own(tool: ClassificationTool, phantoms: list[Phanto
 
 
 def test_one_label_twice_is_no_choice(tool: ClassificationTool, phantoms: list[Phantom]) -> None:
-    (outcome,) = tool.run([call(labels=["CT", "CT"])], Desk(phantoms[0].image))
+    (outcome,) = tool.run([call(labels=["CT", "CT"])], desk(phantoms[0].image))
     assert isinstance(outcome, InvalidParametersError)
 
 
 def test_each_call_of_a_batch_has_its_own_outcome(tool: ClassificationTool, phantoms: list[Phantom]) -> None:
     first, last = phantoms[0], phantoms[-1]
     calls = [call(0), call(7), call(1), call(0, labels=["CT", "CT"]), call(0, task="anatomy")]
-    outcomes = tool.run(calls, Desk(first.image, last.image))
+    outcomes = tool.run(calls, desk(first.image, last.image))
     assert [type(outcome) for outcome in outcomes] == [
         ToolOutput,
         NotFoundError,
@@ -202,7 +183,7 @@ def test_each_call_of_a_batch_has_its_own_outcome(tool: ClassificationTool, phan
 
 def test_a_caller_who_left_stops_the_work(tool: ClassificationTool, phantoms: list[Phantom]) -> None:
     with pytest.raises(CancelledError):
-        tool.run([call()], Desk(phantoms[0].image, gone=True))
+        tool.run([call()], desk(phantoms[0].image, gone=True))
 
 
 def test_card_carries_the_checkpoint(tool: ClassificationTool) -> None:
@@ -219,7 +200,7 @@ def test_a_missing_or_unfit_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="label sets"):
         ClassificationTool(checkpoint=tmp_path).load("cpu")
     with pytest.raises(CheckpointError, match="not loaded"):
-        ClassificationTool(checkpoint=EMBEDDED).run([call()], Desk())
+        ClassificationTool(checkpoint=EMBEDDED).run([call()], desk())
 
 
 def test_the_published_folder_brings_no_words_and_gets_the_packaged_ones(tmp_path: Path) -> None:

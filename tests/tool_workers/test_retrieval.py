@@ -14,17 +14,14 @@ import torch
 from mmedagent.networks.minilm import SentenceEncoder
 from mmedagent.protocol.errors import CancelledError, CheckpointError, UnavailableError
 from mmedagent.protocol.invocation import ToolCall
-from mmedagent.serving.blobs import FolderBlobStore
 from mmedagent.serving.schemas import CardValidator
 from mmedagent.serving.tool import ToolOutput
-from mmedagent.serving.tool_worker import CallContext
-from mmedagent.serving.work import CancelToken
-from mmedagent.serving.worker import FrameCache
 from mmedagent.tool_workers.retrieval import RetrievalTool
 from mmedagent.tool_workers.retrieval.corpus import HANDBOOK, SECTIONS, Corpus, read_corpus
 from mmedagent.tool_workers.retrieval.engine import HandbookSearch
 from mmedagent.tool_workers.retrieval.index import INDEX_FILE, CorpusIndex, build_index, load_index, save_index
 from mmedagent.tool_workers.retrieval.question import clauses
+from support.desk import desk
 
 MODELS = Path(__file__).parents[2] / "models" / "retrieval"
 QUESTIONS = tomllib.loads((Path(__file__).parent / "retrieval_questions.toml").read_text("utf-8"))
@@ -92,11 +89,6 @@ def tool() -> RetrievalTool:
     return loaded
 
 
-def context(folder: Path, token: CancelToken | None = None) -> CallContext:
-    blobs = FolderBlobStore(folder)
-    return CallContext(token or CancelToken(30), FrameCache(blobs), blobs)
-
-
 def call(query: str, **parameters: int) -> ToolCall:
     return ToolCall(
         call_id="c1",
@@ -107,8 +99,8 @@ def call(query: str, **parameters: int) -> ToolCall:
     )
 
 
-def ask(tool: RetrievalTool, folder: Path, query: str, **parameters: int) -> list[dict[str, Any]]:
-    [outcome] = tool.run([call(query, **parameters)], context(folder))
+def ask(tool: RetrievalTool, query: str, **parameters: int) -> list[dict[str, Any]]:
+    [outcome] = tool.run([call(query, **parameters)], desk())
     assert isinstance(outcome, ToolOutput)
     CardValidator(tool.card).check_result(outcome.data)
     passages: Any = outcome.data["passages"]
@@ -148,9 +140,9 @@ def test_quality_needs_the_embeddings(corpus: Corpus, index: CorpusIndex, encode
     assert figures.section < 0.5
 
 
-def test_passages_are_quoted_word_for_word(tool: RetrievalTool, tmp_path: Path) -> None:
+def test_passages_are_quoted_word_for_word(tool: RetrievalTool) -> None:
     handbook = " ".join(" ".join(path.read_text("utf-8") for path in sorted(HANDBOOK.glob("*.md"))).split())
-    passages = ask(tool, tmp_path, "How is appendicitis recognised on ultrasound?", top_k=5)
+    passages = ask(tool, "How is appendicitis recognised on ultrasound?", top_k=5)
     assert len(passages) == 5
     for one in passages:
         start, end = one["highlight"]
@@ -161,32 +153,32 @@ def test_passages_are_quoted_word_for_word(tool: RetrievalTool, tmp_path: Path) 
     assert passages[0]["source"] == "mmedagent handbook: Appendicitis, Imaging findings"
 
 
-def test_both_halves_of_a_question_are_answered(tool: RetrievalTool, tmp_path: Path) -> None:
-    passages = ask(tool, tmp_path, "What is pneumonia and how is it treated?")
+def test_both_halves_of_a_question_are_answered(tool: RetrievalTool) -> None:
+    passages = ask(tool, "What is pneumonia and how is it treated?")
     assert places(passages)[:2] == [("Pneumonia", "Overview"), ("Pneumonia", "Treatment")]
     assert len(passages) == 3
 
 
-def test_two_subjects_in_one_question(tool: RetrievalTool, tmp_path: Path) -> None:
-    passages = ask(tool, tmp_path, "What is asthma and when is a pneumothorax an emergency?", top_k=2)
+def test_two_subjects_in_one_question(tool: RetrievalTool) -> None:
+    passages = ask(tool, "What is asthma and when is a pneumothorax an emergency?", top_k=2)
     assert places(passages) == [("Asthma", "Overview"), ("Pneumothorax", "When it is urgent")]
 
 
 @pytest.mark.parametrize("query", ["intracerebral hemorrhage", "Intracerebral Haemorrage", "intracerebral haemorrhage"])
-def test_spelling_does_not_matter(tool: RetrievalTool, tmp_path: Path, query: str) -> None:
-    assert ask(tool, tmp_path, query)[0]["condition"] == "Intracerebral haemorrhage"
+def test_spelling_does_not_matter(tool: RetrievalTool, query: str) -> None:
+    assert ask(tool, query)[0]["condition"] == "Intracerebral haemorrhage"
 
 
 @pytest.mark.parametrize(
     "query", ["How do I bake bread?", "best football team", "?!", "'\"); DROP TABLE passages", "a"]
 )
-def test_nothing_found_is_an_empty_list(tool: RetrievalTool, tmp_path: Path, query: str) -> None:
-    assert ask(tool, tmp_path, query) == []
+def test_nothing_found_is_an_empty_list(tool: RetrievalTool, query: str) -> None:
+    assert ask(tool, query) == []
 
 
-def test_the_longest_query_is_answered(tool: RetrievalTool, tmp_path: Path) -> None:
+def test_the_longest_query_is_answered(tool: RetrievalTool) -> None:
     query = ("What is pneumonia? " * 60)[:1000]
-    assert places(ask(tool, tmp_path, query, top_k=1)) == [("Pneumonia", "Overview")]
+    assert places(ask(tool, query, top_k=1)) == [("Pneumonia", "Overview")]
 
 
 def test_calls_in_threads_agree(search: HandbookSearch) -> None:
@@ -201,16 +193,14 @@ def test_the_card_names_the_index(tool: RetrievalTool) -> None:
     assert RetrievalTool(checkpoint=MODELS).card.checkpoint_sha256 is None
 
 
-def test_a_cancelled_call_stops(tool: RetrievalTool, tmp_path: Path) -> None:
-    token = CancelToken(30)
-    token.cancel()
+def test_a_cancelled_call_stops(tool: RetrievalTool) -> None:
     with pytest.raises(CancelledError):
-        tool.run([call("pneumonia")], context(tmp_path, token))
+        tool.run([call("pneumonia")], desk(gone=True))
 
 
-def test_a_tool_that_is_not_loaded_refuses(tmp_path: Path) -> None:
+def test_a_tool_that_is_not_loaded_refuses() -> None:
     with pytest.raises(UnavailableError):
-        RetrievalTool(checkpoint=MODELS).run([call("pneumonia")], context(tmp_path))
+        RetrievalTool(checkpoint=MODELS).run([call("pneumonia")], desk())
 
 
 def test_an_index_of_another_handbook_is_refused(tmp_path: Path) -> None:
@@ -241,8 +231,8 @@ def test_a_small_handbook_is_embedded_on_loading(tmp_path: Path) -> None:
         shutil.copy(HANDBOOK / f"{name}.md", own)
     tool = RetrievalTool(checkpoint=None, handbook=own)
     tool.load("cpu")
-    assert places(ask(tool, tmp_path, "How is glaucoma treated?"))[0] == ("Glaucoma", "Treatment")
-    assert ask(tool, tmp_path, "How are kidney stones treated?") == []
+    assert places(ask(tool, "How is glaucoma treated?"))[0] == ("Glaucoma", "Treatment")
+    assert ask(tool, "How are kidney stones treated?") == []
 
 
 def test_a_long_section_becomes_several_passages(tmp_path: Path) -> None:
