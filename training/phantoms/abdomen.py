@@ -105,7 +105,7 @@ def _bowel(trunk: Trunk, level: float) -> None:
     if 0.4 < level < 0.95 and trunk.chance(0.55):
         gut.transverse_colon(trunk)
     if level > 0.35:
-        count = int(trunk.rng.integers(3, 10)) if level < 0.55 else int(trunk.rng.integers(14, 34))
+        count = int(trunk.rng.integers(3, 10)) if level < 0.55 else int(trunk.rng.integers(12, 55))
         gut.small_bowel(trunk, count, (-0.62, -0.42, 0.62, 0.1))
 
 

@@ -1,35 +1,121 @@
-"""Computed tomography: axial abdomen, chest, head and vertebra slices in Hounsfield units, shown through a window."""
+"""Computed tomography: slices of abdomen, chest, head and spine in Hounsfield units, shown through a window."""
+
+from typing import NamedTuple
 
 import numpy as np
 
-from mmedagent.training.phantoms import abdomen, head, thorax, torso
+from mmedagent.training.phantoms import abdomen, head, pelvis, thorax, torso
 from mmedagent.training.phantoms.base import Field, Phantom
-from mmedagent.training.phantoms.finish import between, chance, compress, degrade, display, words
-from mmedagent.training.phantoms.shapes import Scene, fractal, grain, make_view, resize
+from mmedagent.training.phantoms.finish import between, chance, compress, degrade, display, sharpness, words
+from mmedagent.training.phantoms.hounsfield import through_window, tissue_table
+from mmedagent.training.phantoms.noises import fractal, grain, resize
+from mmedagent.training.phantoms.shapes import Scene
+from mmedagent.training.phantoms.views import Point, make_view
 
-WINDOWS = {
-    "soft tissue": (40, 400), "wide": (300, 2000), "bone": (500, 1800), "lung": (-550, 1500), "brain": (40, 90),
-    "full": (0, 2200), "liver": (80, 180),
-}  # fmt: skip
-"""Window centre and width in Hounsfield units."""
+SHARES = {"abdomen": 0.46, "chest": 0.22, "spine": 0.12, "head": 0.2}
+NOISE = 14.0
+"""Mean standard deviation of the noise in Hounsfield units."""
 
 
-def _hounsfield(rng: np.random.Generator) -> dict[str, float]:
-    """Typical CT numbers with the scatter of patients, contrast phases and calibration."""
-    blood = float(rng.choice([between(rng, 35, 55), between(rng, 100, 320)]))
-    return {
-        "spread": between(rng, 3, 10), "air": -1000, "gas": between(rng, -990, -700), "fat": between(rng, -120, -80),
-        "muscle": between(rng, 40, 75), "liver": between(rng, 30, 130), "spleen": between(rng, 40, 140),
-        "kidney": between(rng, 30, 180), "cortex": between(rng, 35, 230), "fluid": between(rng, 0, 22),
-        "vessel": blood, "vein": blood * between(rng, 0.6, 1.0), "bone": between(rng, 500, 1300),
-        "marrow": between(rng, 120, 380), "bowel": between(rng, 20, 90), "contrast": between(rng, 150, 500),
-        "lung": between(rng, -900, -750), "lesion": between(rng, -10, 160), "pancreas": between(rng, 30, 110),
-        "heart": 0.6 * blood + 20, "cord": between(rng, 25, 45), "white": between(rng, 22, 30),
-        "grey": between(rng, 33, 42), "csf": between(rng, 2, 12), "blood": between(rng, 55, 85),
-        "skin": between(rng, 0, 60), "bile": between(rng, 0, 20), "urine": between(rng, 0, 15),
-        "stool": between(rng, 10, 60), "disc": between(rng, 60, 110), "least": between(rng, 28, 40),
-        "edema": between(rng, 12, 20), "scalp": between(rng, -60, 40), "diploe": between(rng, 400, 900),
-    }  # fmt: skip
+class Drawn(NamedTuple):
+    """A slice before it is scanned.
+
+    Attributes:
+        scene: CT numbers and masks.
+        findings: what is abnormal in it.
+        windows: what it may be shown through.
+        subtle: whether findings differ little from what surrounds them, so that noise and window must let them be seen.
+    """
+
+    scene: Scene
+    findings: tuple[str, ...]
+    windows: tuple[str, ...]
+    subtle: bool = False
+
+
+def generate(rng: np.random.Generator, size: int = 256) -> Phantom:
+    """One CT slice; anatomy is "abdomen", "chest", "spine" or "head"."""
+    part = str(rng.choice(list(SHARES), p=list(SHARES.values())))
+    draw = {"abdomen": _abdomen, "chest": _chest, "spine": _spine, "head": _head}[part]
+    drawn = draw(rng, size)
+    if part != "head" and chance(rng, 0.5):
+        torso.table(drawn.scene, rng, between(rng, -700, 100))
+    if chance(rng, 0.25):
+        torso.field_of_view(drawn.scene, rng, float(rng.choice([-1000, -1024, -2000])))
+    return _scan(rng, drawn, part)
+
+
+def _trunk_view(rng: np.random.Generator, size: int) -> Scene:
+    """A view of the whole trunk or, at times, of a part of it."""
+    scale = between(rng, 0.6, 0.9) if chance(rng, 0.15) else between(rng, 0.95, 1.3)
+    aspect = 1.0 if chance(rng, 0.7) else between(rng, 0.72, 1.0)
+    centre = (between(rng, -0.12, 0.12), between(rng, -0.1, 0.1))
+    return _scene(rng, size, centre, (scale, scale * aspect))
+
+
+def _scene(rng: np.random.Generator, size: int, centre: Point, half: Point) -> Scene:
+    return Scene(make_view(rng, size, centre, half, tilt=0.1, warp=0.018), -1000.0)
+
+
+def _abdomen(rng: np.random.Generator, size: int) -> Drawn:
+    scene, tissue = _trunk_view(rng, size), tissue_table(rng)
+    if chance(rng, 0.22):
+        return Drawn(scene, pelvis.pelvis(scene, rng, tissue), ("soft tissue", "soft tissue", "wide", "bone"))
+    findings = abdomen.abdomen(scene, rng, tissue)
+    if findings:
+        return Drawn(scene, findings, ("soft tissue", "soft tissue", "liver"), subtle=True)
+    return Drawn(scene, findings, ("soft tissue", "soft tissue", "soft tissue", "liver", "wide", "full"))
+
+
+def _chest(rng: np.random.Generator, size: int) -> Drawn:
+    scene = _trunk_view(rng, size)
+    findings = thorax.thorax(scene, rng, tissue_table(rng))
+    return Drawn(scene, findings, ("lung", "soft tissue", "wide", "full"))
+
+
+def _spine(rng: np.random.Generator, size: int) -> Drawn:
+    """A close-up of a vertebra, with what lies around it."""
+    zoom = between(rng, 0.32, 0.6)
+    centre = (between(rng, -0.1, 0.1), torso.SPINE[1] + 0.09 + between(rng, -0.1, 0.1))
+    scene, tissue = _scene(rng, size, centre, (zoom, zoom * between(rng, 0.85, 1.1))), tissue_table(rng)
+    if chance(rng, 0.4):
+        return Drawn(scene, thorax.thorax(scene, rng, tissue), ("wide", "bone", "full", "soft tissue"))
+    findings = abdomen.abdomen(scene, rng, tissue)
+    return Drawn(
+        scene, findings, ("soft tissue",) if findings else ("wide", "bone", "full", "soft tissue"), bool(findings)
+    )
+
+
+def _head(rng: np.random.Generator, size: int) -> Drawn:
+    scene = Scene(make_view(rng, size, (0, 0), head.axial_half(rng)), -1000.0)
+    findings = head.axial(scene, rng, tissue_table(rng), skull=True)
+    if findings:
+        return Drawn(scene, findings, ("brain", "brain", "blood"), subtle=True)
+    return Drawn(scene, findings, ("brain", "brain", "blood", "soft tissue", "wide"))
+
+
+def _scan(rng: np.random.Generator, drawn: Drawn, part: str) -> Phantom:
+    """Blur, noise and artefacts of the scanner, then a window."""
+    size, subtle = drawn.scene.value.shape[0], drawn.subtle
+    values = sharpness(drawn.scene.value, between(rng, 0.0, 0.5))
+    if chance(rng, 0.2):
+        values = values + np.float32(between(rng, 2, 8 if subtle else 20)) * fractal(rng, size, 16, 3)
+    limit = (6.0 if part == "head" else 22.0) if subtle else 90.0
+    noisy = min(float(rng.exponential(NOISE * (0.4 if part == "head" else 1.0))), limit)
+    values = values + np.float32(noisy) * grain(rng, size, between(rng, 1, 2.4))
+    if not subtle and chance(rng, 0.15):
+        values = values + _streaks(rng, size)
+    if chance(rng, 0.2):
+        side = round(size * between(rng, 0.5, 0.8))
+        values = resize(resize(values, (side, side), smooth=False), (size, size))
+    hounsfield = np.clip(np.rint(values), -2048, 3071).astype(np.int16)
+    shown = through_window(rng, drawn.windows, values, own=0.0 if subtle else 0.12)
+    image = display(rng, degrade(rng, shown, strength=0.25), gamma=0.12)
+    if chance(rng, 0.12):
+        image = words(rng, image, int(rng.integers(2, 8)), (0, 0, 0.85, 0.95))
+    masks = drawn.scene.masks()
+    findings = tuple(name for name in drawn.findings if name in masks)
+    return Phantom(compress(rng, image), "CT", part, masks, findings, view="axial", hounsfield=hounsfield)
 
 
 def _streaks(rng: np.random.Generator, size: int) -> Field:
@@ -38,67 +124,6 @@ def _streaks(rng: np.random.Generator, size: int) -> Field:
     dy, dx = rows - between(rng, 0.2, 0.8) * size, columns - between(rng, 0.2, 0.8) * size
     turn = (np.arctan2(dy, dx) / np.pi + 1) * 120
     profile = rng.standard_normal(242).astype(np.float32) ** 3
-    result: Field = (
-        between(rng, 5, 60) * profile[turn.astype(np.int32)] * np.exp(-np.sqrt(dx * dx + dy * dy) / (0.4 * size))
-    )
+    fade = np.exp(-np.sqrt(dx * dx + dy * dy) / (0.4 * size))
+    result: Field = np.float32(between(rng, 3, 40)) * profile[turn.astype(np.int32)] * fade
     return result
-
-
-def _window(rng: np.random.Generator, names: tuple[str, ...], values: Field) -> Field:
-    """Map Hounsfield units to [0, 1] through a jittered window; rarely over the range of the slice itself."""
-    if chance(rng, 0.12):
-        low, high = np.percentile(values, [0.5, 99.8])
-        centre, width = float(low + high) / 2, max(float(high - low), 100.0)
-    else:
-        middle, span = WINDOWS[str(rng.choice(names))]
-        centre, width = middle + between(rng, -0.12, 0.12) * span, span * between(rng, 0.75, 1.35)
-    shown: Field = np.clip((values - centre) / width + 0.5, 0, 1)
-    return shown
-
-
-def _trunk(rng: np.random.Generator, size: int, part: str) -> tuple[Scene, tuple[str, ...], tuple[str, ...]]:
-    tissue = _hounsfield(rng)
-    scale = between(rng, 0.55, 0.9) if chance(rng, 0.2) else between(rng, 0.95, 1.35)
-    half, centre = (scale, scale * between(rng, 0.72, 1.0)), (between(rng, -0.15, 0.15), between(rng, -0.1, 0.1))
-    if part == "spine":
-        zoom = between(rng, 0.32, 0.6)
-        half, centre = (zoom, zoom * between(rng, 0.85, 1.1)), (between(rng, -0.1, 0.1), 0.36 + between(rng, -0.1, 0.1))
-    scene = Scene(make_view(rng, size, centre, half), tissue["air"])
-    chest = part == "chest" or (part == "spine" and chance(rng, 0.55))
-    findings = (thorax.thorax if chest else abdomen.abdomen)(scene, rng, tissue)
-    windows: tuple[str, ...] = ("soft tissue", "soft tissue", "soft tissue", "wide", "full", "liver")
-    if part == "spine":
-        windows = ("wide", "bone", "full", "soft tissue")
-    elif chest:
-        windows = ("lung", "soft tissue", "wide", "full")
-    if chance(rng, 0.6):
-        torso.table(scene, rng, between(rng, -700, 100))
-    return scene, findings, windows
-
-
-def generate(rng: np.random.Generator, size: int = 256) -> Phantom:
-    """One CT slice; anatomy is "abdomen", "chest", "spine" or "head"."""
-    part = str(rng.choice(["abdomen", "chest", "spine", "head"], p=[0.42, 0.22, 0.16, 0.2]))
-    if part == "head":
-        tissue = _hounsfield(rng)
-        scene = Scene(make_view(rng, size, (0, 0), head.axial_half(rng)), tissue["air"])
-        findings = head.axial(scene, rng, tissue, skull=True)
-        windows: tuple[str, ...] = ("brain", "brain", "soft tissue", "wide")
-    else:
-        scene, findings, windows = _trunk(rng, size, part)
-    if chance(rng, 0.3):
-        torso.field_of_view(scene, rng, float(rng.choice([-1000, -1024, -2000])))
-    values = scene.value
-    if chance(rng, 0.3):
-        values = values + between(rng, 5, 25) * fractal(rng, size, 16, 3)
-    values = values + float(rng.exponential(14)) * grain(rng, size, between(rng, 1, 2.2))
-    if chance(rng, 0.25):
-        values = values + _streaks(rng, size)
-    if chance(rng, 0.25):
-        side = round(size * between(rng, 0.4, 0.8))
-        values = resize(resize(values, (side, side), smooth=False), (size, size))
-    image = display(rng, degrade(rng, _window(rng, windows, values), strength=0.3), gamma=0.15)
-    if chance(rng, 0.15):
-        image = words(rng, image, int(rng.integers(2, 8)), (0, 0, 0.85, 0.95))
-    masks = scene.masks()
-    return Phantom(compress(rng, image), "CT", part, masks, tuple(name for name in findings if name in masks))

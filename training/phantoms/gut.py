@@ -37,14 +37,14 @@ def stomach(trunk: Trunk, level: float, gap: float) -> None:
         trunk.add(inside(fill(trunk.view, gas), mask), tissue["gas"])
 
 
-def colon(trunk: Trunk, place: Point, radius: float) -> None:
+def colon(trunk: Trunk, place: Point, radius: float, name: str = "bowel") -> None:
     """A section of the colon: a thin wall around gas and stool."""
     tissue, rng = trunk.tissue, trunk.rng
     outline = oval(rng, trunk.place(*place), (radius, radius * trunk.between(0.75, 1.1)), 0.0, 0.12)
-    trunk.paint(outline, tissue["bowel"], "bowel", gap=0.008)
+    trunk.paint(outline, tissue["bowel"], name, gap=0.008)
     inner = grown(outline, -trunk.between(0.01, 0.018))
     content = fill(trunk.view, inner, soft=0.4)
-    mask = trunk.found("bowel")
+    mask = trunk.found(name)
     if mask is None or not content.cover.size:
         return
     trunk.add(inside(content, mask), _stool(trunk, content.window))
@@ -68,10 +68,12 @@ def transverse_colon(trunk: Trunk) -> None:
     x = np.linspace(trunk.between(-0.6, -0.3), trunk.between(0.3, 0.6), knots)
     y = -0.4 + 0.12 * (x / 0.6) ** 2 + trunk.rng.normal(0, 0.015, knots)
     widths = trunk.between(0.07, 0.13) * trunk.rng.uniform(0.65, 1.2, knots)
+    x = np.concatenate([x[:1] - 0.04, x, x[-1:] + 0.04])
+    y, widths = np.pad(y, 1, mode="edge"), np.concatenate([[0.03], widths, [0.03]])
     path = np.asarray([trunk.place(*point) for point in zip(x.tolist(), y.tolist(), strict=True)], np.float32)
     outline = ribbon(path, widths, steps=6)
     trunk.paint(outline, trunk.tissue["bowel"], "bowel", gap=0.01)
-    inner = fill(trunk.view, ribbon(path, widths - 0.025, steps=6), soft=0.4)
+    inner = fill(trunk.view, ribbon(path, np.maximum(widths - 0.025, 0.005), steps=6), soft=0.4)
     mask = trunk.found("bowel")
     if mask is None or not inner.cover.size:
         return

@@ -36,7 +36,7 @@ def _signal(rng: np.random.Generator) -> tuple[str, dict[str, float]]:
         "pancreas": between(rng, 0.3, 0.7), "heart": between(rng, 0.3, 0.7), "cord": between(rng, 0.4, 0.7),
         "white": white, "grey": grey, "csf": csf, "blood": between(rng, 0.05, 0.9), "edema": edema,
         "scalp": fat, "diploe": marrow, "skin": fat * 0.6, "bile": csf, "urine": csf, "stool": 0.4, "disc": 0.4,
-        "least": 0.17,
+        "least": 0.17, "bladder": csf,
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mmedagent.training.phantoms.base import Field
+from mmedagent.training.phantoms.finish import between
 from mmedagent.training.phantoms.noises import noise
 from mmedagent.training.phantoms.patches import Patch, Stroke, both, fill, inside, lines, oval
 from mmedagent.training.phantoms.shapes import Scene
@@ -25,8 +26,8 @@ def thorax(
     scene: Scene, rng: np.random.Generator, tissue: Tissue, level: float | None = None
 ) -> tuple[str, ...]:  # fmt: skip
     """An axial slice at a level from 0 (arch of the aorta) to 1 (ventricles). Returns the findings."""
-    trunk = make_trunk(scene, rng, tissue, muscle=trunk_muscle(rng))
-    level = trunk.between(0.0, 1.0) if level is None else level
+    level = between(rng, 0.0, 1.0) if level is None else level
+    trunk = make_trunk(scene, rng, tissue, between(rng, 1.2, 2.2), (0.32, 0.75 - 0.25 * level))
     lungs = {name: _lung(trunk, side, level, name) for side, name in ((-1, "right lung"), (1, "left lung"))}
     _middle(trunk, level)
     vertebra(scene, rng, tissue, SPINE, trunk.between(0.85, 1.0), trunk.chance(0.25))
@@ -39,11 +40,6 @@ def thorax(
     if trunk.chance(0.25):
         findings += _effusion(trunk, lungs)
     return tuple(sorted(findings))
-
-
-def trunk_muscle(rng: np.random.Generator) -> float:
-    """Thickness of the front and side of the chest wall, in units of that of the abdomen."""
-    return float(rng.uniform(1.2, 2.2))
 
 
 def _lung(trunk: Trunk, side: int, level: float, name: str) -> Patch:
@@ -183,10 +179,9 @@ def _chest_wall(trunk: Trunk, level: float) -> None:
     if level < 0.6:
         for side in (-1, 1):
             turn = np.pi / 2 - side * trunk.between(0.9, 1.1)
-            x, y = trunk.wall_point(turn, trunk.between(0.7, 0.85))
-            blade = oval(
-                rng, (x, y), (trunk.between(0.13, 0.2), 0.016), side * trunk.between(-1.0, -0.5) + np.pi / 2, 0.1
-            )
+            x, y = trunk.wall_point(turn, trunk.between(0.6, 0.75))
+            lie = turn + np.pi / 2 + side * trunk.between(-0.2, 0.3)
+            blade = oval(rng, (x, y), (trunk.between(0.12, 0.19), 0.016), lie, 0.1)
             trunk.scene.paint(fill(view, blade), 0.7 * tissue["bone"], "scapula")
 
 

@@ -114,19 +114,25 @@ def polar(radii: Field) -> Field:
     return outline
 
 
-def make_trunk(scene: Scene, rng: np.random.Generator, tissue: Tissue, muscle: float = 1.0) -> Trunk:
-    """Paint skin, fat under the skin, the muscles of the wall and the fat inside it."""
+def make_trunk(
+    scene: Scene, rng: np.random.Generator, tissue: Tissue, muscle: float = 1.0, back: Point = (0.3, 0.44)
+) -> Trunk:  # fmt: skip
+    """Paint skin, fat under the skin, the muscles of the wall and the fat inside it.
+
+    `muscle` scales the wall at the front and the sides; `back` is the depth of the muscles of the back and the width
+    in radians of the part of the wall that they take.
+    """
     width, height, power = between(rng, 0.86, 0.97), between(rng, 0.58, 0.72), between(rng, 2.1, 2.7)
     ellipse = (np.abs(np.cos(TURNS) / width) ** power + np.abs(np.sin(TURNS) / height) ** power) ** (-1 / power)
     bend = sum(rng.normal(0, 0.008) * np.cos(k * TURNS + between(rng, 0, 6.3)) for k in (2, 3, 4, 5))
     skin = ellipse * (1 + bend) * (1 - between(rng, 0.0, 0.07) * _around(np.pi / 2, 0.9))
     skin *= 1 - between(rng, 0.0, 0.03) * _around(np.pi / 2, 0.12)
-    side, back = np.abs(np.cos(TURNS)) ** 2, np.clip(np.sin(TURNS), 0, 1) ** 2
+    side, rear = np.abs(np.cos(TURNS)) ** 2, np.clip(np.sin(TURNS), 0, 1) ** 2
     fat = (0.015 + float(np.clip(rng.gamma(1.8, 0.035), 0, 0.19))) * (
-        0.55 + between(rng, 0.1, 0.5) * side + between(rng, 0.2, 0.6) * back
+        0.55 + between(rng, 0.1, 0.5) * side + between(rng, 0.2, 0.6) * rear
     )
     front = muscle * between(rng, 0.03, 0.05) * (1 + 0.5 * (_around(-1.25, 0.2) + _around(-1.9, 0.2)))
-    behind = between(rng, 0.27, 0.33) * _around(np.pi / 2, between(rng, 0.4, 0.48))
+    behind = back[0] * between(rng, 0.9, 1.1) * _around(np.pi / 2, back[1] * between(rng, 0.9, 1.1))
     outer = skin - fat
     cavity = outer - front - 0.015 * side - behind
     _paint_layers(scene, rng, tissue, (skin, outer, cavity))
@@ -187,7 +193,7 @@ def vertebra(
         ]  # fmt: skip
     scene.paint(fill(view, body, *parts), tissue["bone"] * between(rng, 0.7, 1.0), "vertebra")
     core = fill(view, part(0, 0, 0.145, tall - 0.014, lumps=0.03), soft=0.7)
-    sponge = np.float32(0.1 * abs(tissue["bone"] - tissue["marrow"])) * noise(
+    sponge = np.float32(0.05 * abs(tissue["bone"] - tissue["marrow"])) * noise(
         rng, view.shape[0], min(75, 40 / scale), window=core.window
     )
     scene.paint(core, tissue["disc"] if disc else np.float32(tissue["marrow"]) + sponge, None, inside=True)
