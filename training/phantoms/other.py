@@ -36,7 +36,7 @@ def _photographed(rng: np.random.Generator, values: Field) -> Field:
         rows, columns = textures.grid(size)
         values = values * (1 - between(rng, 0.2, 1.5) * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2))[..., None]
     if chance(rng, 0.35):
-        values = ndimage.gaussian_filter(values, (between(rng, 0.4, 1.6),) * 2 + (0,))
+        values = ndimage.gaussian_filter(values, (between(rng, 0.4, 1.6),) * 2 + (0,), truncate=2.5)
     values = np.clip(values, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.35)))
     return values + np.float32(rng.exponential(0.015)) * grain(rng, size, between(rng, 1, 2.5))[..., None]
 

@@ -261,7 +261,7 @@ def _taken(rng: np.random.Generator, rgb: Field) -> Field:
     rgb = rgb * np.exp(rng.normal(0, 0.06, 3)).astype(np.float32)
     rgb = rgb * np.clip(1 + between(rng, 0, 0.15) * noise(rng, rgb.shape[0], 2), 0.4, 1.5)[..., None]
     if chance(rng, 0.4):
-        rgb = ndimage.gaussian_filter(rgb, (between(rng, 0.4, 1.2),) * 2 + (0,))
+        rgb = ndimage.gaussian_filter(rgb, (between(rng, 0.4, 1.2),) * 2 + (0,), truncate=2.5)
     rgb = np.clip(rgb, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.2)))
     return rgb + np.float32(rng.exponential(0.012)) * grain(rng, rgb.shape[0], between(rng, 1, 2))[..., None]
 
