@@ -1,6 +1,7 @@
 """Fundus phantoms: structures in their places, lesions that show, fields of every form."""
 
 import numpy as np
+import pytest
 
 from mmedagent.training.phantoms import generate
 from mmedagent.training.phantoms.base import Phantom
@@ -11,12 +12,12 @@ LESIONS = {
 }  # fmt: skip
 
 
-def some(count: int, size: int = 128) -> list[Phantom]:
-    return [generate("fundus", np.random.default_rng([31, index]), size) for index in range(count)]
+@pytest.fixture(scope="module")
+def phantoms() -> list[Phantom]:
+    return [generate("fundus", np.random.default_rng([31, index]), 96) for index in range(120)]
 
 
-def test_structures_lesions_and_fields_vary() -> None:
-    phantoms = some(150)
+def test_structures_lesions_and_fields_vary(phantoms: list[Phantom]) -> None:
     names = {name for phantom in phantoms for name in phantom.masks}
     assert {"optic disc", "optic cup", "macula", "fovea", "vessels"} <= names
     assert {name for phantom in phantoms for name in phantom.findings} == LESIONS
@@ -26,16 +27,16 @@ def test_structures_lesions_and_fields_vary() -> None:
     assert max(dark) > 0.25
 
 
-def test_the_cup_lies_in_the_disc_and_the_fovea_in_the_macula() -> None:
-    for phantom in some(60):
+def test_the_cup_lies_in_the_disc_and_the_fovea_in_the_macula(phantoms: list[Phantom]) -> None:
+    for phantom in phantoms:
         for part, whole in (("optic cup", "optic disc"), ("fovea", "macula")):
             if part in phantom.masks and whole in phantom.masks:
                 assert (phantom.masks[part] & phantom.masks[whole]).sum() > 0.8 * phantom.masks[part].sum()
 
 
-def test_the_disc_is_brighter_and_vessels_are_darker_than_the_ground() -> None:
+def test_the_disc_is_brighter_and_vessels_are_darker_than_the_ground(phantoms: list[Phantom]) -> None:
     discs, vessels = [], []
-    for phantom in some(80):
+    for phantom in phantoms:
         if "optic disc" in phantom.masks and phantom.image.ndim == 3:
             green = phantom.image[..., 1].astype(float)
             disc, vessel = phantom.masks["optic disc"], phantom.masks["vessels"]
@@ -47,10 +48,10 @@ def test_the_disc_is_brighter_and_vessels_are_darker_than_the_ground() -> None:
     assert np.mean(vessels) < -8
 
 
-def test_bleeding_is_darker_and_exudates_are_brighter_than_the_ground() -> None:
+def test_bleeding_is_darker_and_exudates_are_brighter_than_the_ground(phantoms: list[Phantom]) -> None:
     for name, sign in (("haemorrhages", -1), ("exudates", 1)):
         changes = []
-        for phantom in some(150):
+        for phantom in phantoms:
             if name in phantom.findings:
                 green = phantom.image[..., 1].astype(float) if phantom.image.ndim == 3 else phantom.image.astype(float)
                 ground = ~np.logical_or.reduce(list(phantom.masks.values())) & (green > 15)

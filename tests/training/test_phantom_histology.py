@@ -1,6 +1,7 @@
 """Histology phantoms: stains have their colours, carcinomas look the part, magnifications and architectures vary."""
 
 import numpy as np
+import pytest
 
 from mmedagent.training.phantoms import generate
 from mmedagent.training.phantoms.base import Phantom
@@ -9,12 +10,12 @@ from mmedagent.training.phantoms.histology_tissue import crypts
 from mmedagent.training.phantoms.histology_tumours import adenocarcinoma
 
 
-def some(count: int) -> list[Phantom]:
-    return [generate("histology", np.random.default_rng([29, index]), 128) for index in range(count)]
+@pytest.fixture(scope="module")
+def phantoms() -> list[Phantom]:
+    return [generate("histology", np.random.default_rng([31, index]), 96) for index in range(120)]
 
 
-def test_stains_findings_and_structures_vary() -> None:
-    phantoms = some(150)
+def test_stains_findings_and_structures_vary(phantoms: list[Phantom]) -> None:
     names = {name for phantom in phantoms for name in phantom.masks}
     assert {phantom.technique for phantom in phantoms} == {"H&E", "IHC", "Masson"}
     assert {"nuclei", "glands", "lumen", "stroma", "adipose tissue", "muscle"} <= names
@@ -23,19 +24,23 @@ def test_stains_findings_and_structures_vary() -> None:
     assert 0.2 < np.mean([bool(names) for names in found]) < 0.5
 
 
-def test_haematoxylin_makes_nuclei_darker_than_the_rest() -> None:
-    for phantom in some(60):
+def test_haematoxylin_makes_nuclei_darker_than_the_rest(phantoms: list[Phantom]) -> None:
+    for phantom in phantoms:
         nuclei = phantom.masks.get("nuclei")
         if phantom.technique == "H&E" and nuclei is not None and nuclei.sum() > 300:
             red = phantom.image[..., 0].astype(float)
             assert red[nuclei].mean() < red[~nuclei].mean() - 15
 
 
-def test_eosin_is_pink() -> None:
-    for phantom in some(60):
-        if phantom.technique == "H&E" and "stroma" in phantom.masks and phantom.masks["stroma"].mean() > 0.3:
+def test_eosin_is_pink(phantoms: list[Phantom]) -> None:
+    redder = []
+    for phantom in phantoms:
+        if phantom.technique == "H&E" and "stroma" in phantom.masks and phantom.masks["stroma"].mean() > 0.2:
             red, green, _ = phantom.image[phantom.masks["stroma"]].mean(axis=0)
-            assert red > green + 10
+            redder.append(red - green)
+    assert len(redder) > 20
+    assert min(redder) > 0
+    assert np.mean(redder) > 30
 
 
 def test_malignant_glands_are_crowded_and_more_cellular() -> None:

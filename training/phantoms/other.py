@@ -31,7 +31,7 @@ def _photographed(rng: np.random.Generator, values: Field) -> Field:
     """What a camera adds: uneven light, a corner shadow, blur, noise, contrast."""
     size = values.shape[0]
     if chance(rng, 0.5):
-        values = values * np.clip(1 + between(rng, 0, 0.4) * noise(rng, size, 2), 0.2, 2)[..., None]
+        values = values * np.clip(1 + between(rng, 0, 0.25) * noise(rng, size, 2), 0.3, 2)[..., None]
     if chance(rng, 0.2):
         rows, columns = textures.grid(size)
         values = values * (1 - between(rng, 0.2, 1.5) * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2))[..., None]

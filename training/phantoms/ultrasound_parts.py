@@ -77,7 +77,7 @@ def muscle(body: Body) -> tuple[str, str]:
             lump(body, (between(rng, -0.3, 0.3), between(rng, 0.45, 0.7)), (between(rng, 0.4, 1.2), 0.05), 0, 0.03),
             "bone",
         )
-    if chance(rng, 0.4):
+    if chance(rng, 0.6):
         masses(body, (-0.4, 0.2))
     return "soft tissue", ""
 
@@ -93,7 +93,7 @@ def breast(body: Body) -> tuple[str, str]:
     body.scene.value += 0.8 * np.exp(-((lobules / 0.08) ** 2)) * (body.scene.view.y < 0.4)
     line = np.exp(-(((body.scene.view.y - between(rng, 0.5, 0.75)) / 0.03) ** 2))
     body.scene.value += line * between(rng, 0.4, 1)
-    if chance(rng, 0.6):
+    if chance(rng, 0.75):
         masses(body, (-0.4, 0.2))
     return "breast", ""
 

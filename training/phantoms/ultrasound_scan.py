@@ -151,7 +151,7 @@ def make_look(rng: np.random.Generator, size: int) -> Look:
     grain = size / 256
     return Look(
         between(rng, 0.5, 1.2) * grain, between(rng, 0.7, 2.4) * grain,
-        float(rng.choice((0.2, 0.35, 0.45, 0.55, 0.75))), between(rng, 3.2, 6.5),
+        float(rng.choice((0.1, 0.25, 0.35, 0.45, 0.55, 0.75))), between(rng, 3.2, 6.5),
         float(np.exp(rng.uniform(-7.5, -3.8))), between(rng, 0.4, 1.2) * float(chance(rng, 0.35)),
     )  # fmt: skip
 

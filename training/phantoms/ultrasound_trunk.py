@@ -8,7 +8,17 @@ import numpy as np
 from mmedagent.training.phantoms.finish import between, chance
 from mmedagent.training.phantoms.shapes import Point, fractal, noise, union
 from mmedagent.training.phantoms.ultrasound_scan import Body
-from mmedagent.training.phantoms.ultrasound_tissue import bone, fluid, grow, layers, lump, tissue, tube
+from mmedagent.training.phantoms.ultrasound_tissue import bone, fluid, grow, layers, lump, masses, tissue, tube
+
+
+def effusion(body: Body, place: Point, radii: Point, lean: float) -> None:
+    """Now and then a dark rim of fluid around the heart; to be painted before its muscle."""
+    rng = body.rng
+    if chance(rng, 0.15):
+        wide = between(rng, 1.12, 1.3)
+        shape = lump(body, place, (radii[0] * wide, radii[1] * wide), lean, 0.04, 4)
+        body.scene.paint(shape, between(rng, 0.0, 0.03), "pericardial effusion")
+        body.found.append("pericardial effusion")
 
 
 def apical(body: Body) -> tuple[str, str]:
@@ -16,9 +26,11 @@ def apical(body: Body) -> tuple[str, str]:
     rng, view = body.rng, body.scene.view
     tissue(body, between(rng, 0.05, 0.2), 0.6)
     lean = between(rng, -0.15, 0.25)
+    outer = grow(rng, (0.56, 0.82))
+    effusion(body, (0, 0.05), outer, lean)
     body.scene.paint(
-        lump(body, (0, 0.05), grow(rng, (0.56, 0.82)), lean, edge=8),
-        between(rng, 0.25, 0.6) * np.exp(0.5 * noise(rng, view.shape[0], 14)), "myocardium", inside=True,
+        lump(body, (0, 0.05), outer, lean, edge=8),
+        between(rng, 0.25, 0.6) * np.exp(0.5 * noise(rng, view.shape[0], 14)), "myocardium",
     )  # fmt: skip
     share, septum = between(rng, 0.85, 1.2), between(rng, 0.02, 0.06)
     for name, place, radii in (
@@ -46,7 +58,9 @@ def parasternal(body: Body) -> tuple[str, str]:
     body.scene.value *= np.where(body.scene.view.y > -0.6, np.float32(between(rng, 0.3, 0.8)), np.float32(1))
     muscle = between(rng, 0.25, 0.6) * np.exp(0.4 * noise(rng, size, 12))
     lean = between(rng, -0.1, 0.25)
-    body.scene.paint(lump(body, (0, 0.1), grow(rng, (0.85, 0.62)), lean, edge=8), muscle, "myocardium", inside=True)
+    outer = grow(rng, (0.85, 0.62))
+    effusion(body, (0, 0.1), outer, lean)
+    body.scene.paint(lump(body, (0, 0.1), outer, lean, edge=8), muscle, "myocardium")
     for name, place, radii in (
         ("right ventricle", (-0.1, -0.32), (0.45, 0.11)), ("left ventricle", (-0.3, 0.12), (0.36, 0.2)),
         ("aorta", (0.45, -0.04), (0.34, 0.09)), ("left atrium", (0.4, 0.38), (0.28, 0.19)),
@@ -64,6 +78,7 @@ def short_axis(body: Body) -> tuple[str, str]:
     rng, size = body.rng, body.scene.view.shape[0]
     tissue(body, between(rng, 0.05, 0.25), 0.6)
     place, radius = (between(rng, 0, 0.15), between(rng, -0.05, 0.15)), between(rng, 0.4, 0.55)
+    effusion(body, place, (radius, radius), 0.0)
     right = lump(body, (place[0] - 0.32, place[1] - 0.22), (radius * 1.1, radius * 0.85), -0.6, 0.07, 4)
     body.scene.paint(right, between(rng, 0.005, 0.05), "right ventricle")
     ring = lump(body, place, (radius, radius * between(rng, 0.9, 1)), 0, 0.04, 5)
@@ -101,6 +116,8 @@ def liver(body: Body) -> tuple[str, str]:
         gallbladder_at(
             body, (between(rng, -0.4, 0.4), between(rng, -0.2, 0.3)), (between(rng, 0.2, 0.4), between(rng, 0.1, 0.17))
         )
+    if chance(rng, 0.35):
+        masses(body)
     return "abdomen", ""
 
 
@@ -129,6 +146,8 @@ def kidney(body: Body) -> tuple[str, str]:
     tissue(body, level)
     layers(body, between(rng, -0.8, -0.4))
     kidney_at(body, (between(rng, -0.15, 0.15), between(rng, -0.1, 0.25)), (0.62, 0.32), level)
+    if chance(rng, 0.3):
+        masses(body)
     return "abdomen", ""
 
 
