@@ -21,6 +21,7 @@ from mmedagent.controller.api.plans import plan_routes
 from mmedagent.controller.api.responses import response_routes
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.files import Files
+from mmedagent.controller.prefetching import Prefetcher
 from mmedagent.controller.registry import Registry
 from mmedagent.controller.routing import Router
 from mmedagent.controller.settings import ControllerSettings
@@ -46,10 +47,12 @@ def create_app(settings: ControllerSettings) -> FastAPI:
     blobs = FolderBlobStore(settings.blob_folder)
     decoders = DecoderPool()
     registry = Registry(settings.worker_hosts, settings.lease_s)
-    router = Router(registry, WorkerClient(http, settings.worker_token.get_secret_value()))
+    client = WorkerClient(http, settings.worker_token.get_secret_value())
+    router = Router(registry, client)
+    prefetcher = Prefetcher(registry, client)
     agent = Agent(registry, router, settings.max_steps, settings.turn_deadline_s, settings.tool_deadline_s)
     files = Files(database, blobs, decoders, settings.max_upload_bytes)
-    services = Services(settings, database, blobs, files, registry, router, agent, Turns(agent, database))
+    services = Services(settings, database, blobs, files, registry, router, agent, Turns(agent, database), prefetcher)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +61,7 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         await database.write(repository.close_interrupted_turns)
         async with http, decoders:
             yield
+            prefetcher.close()
         await database.close()
 
     app = FastAPI(title="mmedagent", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)

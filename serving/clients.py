@@ -10,9 +10,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mmedagent.protocol.errors import DeadlineError, MMedAgentError, Problem, UnavailableError, WorkerError
 from mmedagent.protocol.errors import error_from_problem as to_error
-from mmedagent.protocol.invocation import ToolCall, ToolResult
+from mmedagent.protocol.invocation import ImageRef, ToolCall, ToolResult
 from mmedagent.protocol.plan import PlannerEvent, PlannerFailed, PlannerRequest, StepDone
-from mmedagent.protocol.workers import Lease, WorkerHealth, WorkerRegistration
+from mmedagent.protocol.workers import Lease, Prefetch, WorkerHealth, WorkerRegistration
 from mmedagent.serving.logs import correlation_id
 from mmedagent.serving.sse import read_data
 
@@ -44,6 +44,11 @@ class WorkerClient:
         timeout_s = call.deadline_s + GRACE_S
         response = await _exchange(self._http, "POST", f"{url}/invoke", call, self._headers(), timeout_s)
         return _parsed(ToolResult, response)
+
+    async def prefetch(self, url: str, image: ImageRef) -> Prefetch:
+        """Offer an image to a worker, which answers before it prepares it."""
+        answer = await _exchange(self._http, "POST", f"{url}/prefetch", image, self._headers(), CONNECT_TIMEOUT_S)
+        return _parsed(Prefetch, answer)
 
     async def step(self, url: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
         """Stream one planner step. Raises like `invoke`, also in the middle of the stream."""

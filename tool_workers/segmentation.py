@@ -1,30 +1,54 @@
 """The segmentation tool: MedSAM outlines what a box or a point marks, and the area is measured.
 
 One mask is made for each box. Points together prompt one mask; with exactly one box they refine that box's mask.
+An image is encoded once and kept; further prompts only need the small mask decoder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mmedagent.imaging.boxes import Box, validate_box
 from mmedagent.imaging.masks import area_mm2, area_px, encode_mask, mask_box
 from mmedagent.imaging.overlay import render_overlay
-from mmedagent.networks.sam import MedSam, load_sam
+from mmedagent.networks.precision import computing
+from mmedagent.networks.sam import Embedding, MedSam, load_sam
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import load_card
 from mmedagent.protocol.errors import CheckpointError, InvalidParametersError, MMedAgentError
 from mmedagent.protocol.invocation import Artifact, ArtifactType, ImageRef, ToolCall
 from mmedagent.protocol.types import JsonObject
-from mmedagent.serving.tool import ToolContext, ToolOutput
+from mmedagent.serving.tool import PixelArray, Placement, ToolContext, ToolOutput
 
 Mask = NDArray[np.bool_]
 PNG: ArtifactType = "image/png"
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What marks the structures on an image: boxes, or points, or points that refine one box."""
+
+    image: ImageRef
+    boxes: list[Box]
+    points: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded image as it is kept."""
+
+    embedding: Embedding
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.embedding.features.nbytes + self.embedding.pixels.nbytes)
 
 
 class SegmentationTool:
@@ -33,6 +57,7 @@ class SegmentationTool:
     def __init__(self, *, checkpoint: Path | None) -> None:
         self._checkpoint = checkpoint
         self._card = load_card("segmentation")
+        self._placement = Placement()
         self._network: MedSam | None = None
 
     @property
@@ -45,63 +70,99 @@ class SegmentationTool:
             raise CheckpointError("The segmentation network is not loaded.")
         return self._network
 
+    @property
+    def preprocessing(self) -> str:
+        """How pixels are prepared, and in what precision the network computes where that is not fp32."""
+        half = "" if self._placement.precision == "fp32" else f", {self._placement.precision}"
+        return f"medsam-{self.network.config.image_size}{half}"
+
+    def place(self, placement: Placement) -> None:
+        self._placement = placement
+
     def load(self, device: str) -> None:
         if self._checkpoint is None:
             raise CheckpointError("Segmentation needs a checkpoint folder.")
         self._network = load_sam(self._checkpoint, device)
+        if self._placement.compile:
+            self._network.sam.image_encoder = torch.compile(self._network.sam.image_encoder)
         self._card = self._card.model_copy(update={"checkpoint_sha256": self._network.sha256})
-        blank = np.zeros((64, 64), np.uint8)
-        self._network.segment(self._network.embed(blank), (64, 64), boxes=np.array([[0.2, 0.2, 0.8, 0.8]]))
+        self._segment(self._embed(np.zeros((64, 64), np.uint8)), (64, 64), [(0.2, 0.2, 0.8, 0.8)], [])
 
     def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
         return [self._one(call, context) for call in calls]
 
+    def prefetch(self, image: ImageRef, context: ToolContext) -> None:
+        self._encoded(image, context)
+
     def _one(self, call: ToolCall, context: ToolContext) -> ToolOutput | MMedAgentError:
-        if call.image is None:
-            return InvalidParametersError("Segmentation needs an image.")
         try:
-            boxes = [validate_box(box) for box in _rows(call.parameters, "boxes")]
-        except InvalidParametersError as error:
+            prompts = _prompts(call)
+            embedding = self._encoded(prompts.image, context).embedding
+            context.of(call).raise_if_cancelled()
+            size = (prompts.image.height, prompts.image.width)
+            masks, scores = self._segment(embedding, size, prompts.boxes, prompts.points)
+            # A picture is for people: a tool that calls this one draws its own.
+            pixels = None if call.callers else context.frame(prompts.image)
+            return self._output(prompts, masks, scores, pixels, context)
+        except MMedAgentError as error:
             return error
-        points = _rows(call.parameters, "points")
-        if points and len(boxes) > 1:
-            return InvalidParametersError("Points refine one box; give them with one box or without boxes.")
-        pixels = context.frame(call.image)
-        embedding = self.network.embed(pixels)
-        context.raise_if_cancelled()
-        size = (call.image.height, call.image.width)
-        masks, scores = self.network.segment(
-            embedding,
-            size,
-            boxes=np.array(boxes) if boxes else None,
-            points=np.array(points) if points else None,
-        )
-        return self._output(call.image, pixels, boxes, list(masks), [float(score) for score in scores], context)
+
+    def _encoded(self, image: ImageRef, context: ToolContext) -> Encoded:
+        key = (image.sha256, self.preprocessing, self.network.sha256)
+        return context.cached(key, lambda: Encoded(self._embed(context.frame(image))))
+
+    def _embed(self, pixels: PixelArray) -> Embedding:
+        with computing(self.network.device, self._placement.precision):
+            return self.network.embed(pixels)
+
+    def _segment(
+        self, embedding: Embedding, size: tuple[int, int], boxes: list[Box], points: list[list[float]]
+    ) -> tuple[list[Mask], list[float]]:
+        with computing(self.network.device, self._placement.precision):
+            masks, scores = self.network.segment(
+                embedding,
+                size,
+                boxes=np.array(boxes, np.float32) if boxes else None,
+                points=np.array(points, np.float32) if points else None,
+            )
+        return list(masks), [float(score) for score in scores]
 
     def _output(
         self,
-        image: ImageRef,
-        pixels: NDArray[np.uint8],
-        boxes: list[Box],
+        prompts: Prompts,
         masks: list[Mask],
         scores: list[float],
+        pixels: PixelArray | None,
         context: ToolContext,
     ) -> ToolOutput:
+        image = prompts.image
         rows: list[JsonObject] = []
         artifacts: list[Artifact] = []
         for number, (mask, score) in enumerate(zip(masks, scores, strict=True), 1):
             artifact = context.store(encode_mask(mask), "mask", PNG, f"mask {number}")
             artifacts.append(artifact)
             rows.append(_measured(mask, score, artifact, image))
-        labels = [str(number) for number in range(1, len(masks) + 1)]
-        overlay = render_overlay(pixels, boxes=boxes, masks=masks, labels=labels)
-        artifacts.append(context.store(overlay, "overlay", PNG, "segmentation"))
+        if pixels is not None:
+            labels = [str(number) for number in range(1, len(masks) + 1)]
+            overlay = render_overlay(pixels, boxes=prompts.boxes, masks=masks, labels=labels)
+            artifacts.append(context.store(overlay, "overlay", PNG, "segmentation"))
         data: dict[str, Any] = {
             "masks": rows,
             "spacing_mm": list(image.spacing_mm) if image.spacing_mm else None,
             "spacing_source": image.spacing_source,
         }
-        return ToolOutput(data, tuple(artifacts), preprocessing=f"medsam-{self.network.config.image_size}")
+        return ToolOutput(data, tuple(artifacts), self.preprocessing)
+
+
+def _prompts(call: ToolCall) -> Prompts:
+    """The prompts of a call. Raises `InvalidParametersError`."""
+    if call.image is None:
+        raise InvalidParametersError("Segmentation needs an image.")
+    boxes = [validate_box(box) for box in _rows(call.parameters, "boxes")]
+    points = _rows(call.parameters, "points")
+    if points and len(boxes) > 1:
+        raise InvalidParametersError("Points refine one box; give them with one box or without boxes.")
+    return Prompts(call.image, boxes, points)
 
 
 def _rows(parameters: JsonObject, name: str) -> list[list[float]]:

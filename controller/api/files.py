@@ -51,7 +51,9 @@ def file_routes(services: Services) -> APIRouter:
         owner: owner_of, file: Annotated[UploadFile, File()], purpose: Annotated[str, Form(max_length=64)] = "vision"
     ) -> FileObject:
         """Upload an image: PNG, JPEG or DICOM. Only a de-identified copy is kept."""
-        return _file_object(await services.files.add(owner, _chunks(file)))
+        uploaded = _file_object(await services.files.add(owner, _chunks(file)))
+        services.prefetcher.offer(uploaded.frame)
+        return uploaded
 
     @router.get("/files")
     async def list_files(owner: owner_of) -> FileList:

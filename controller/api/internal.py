@@ -1,16 +1,20 @@
-"""What workers use: registration with leases, and blobs for those without a shared disk. Not for users."""
+"""What workers use: registration with leases, calls of other tools, and blobs without a shared disk. Not for users."""
 
 import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from mmedagent.controller.api.services import Services
+from mmedagent.controller.api.services import OWNER, Services
+from mmedagent.controller.store import repository
+from mmedagent.controller.store.models import ArtifactRow
 from mmedagent.protocol.errors import InvalidRequestError
-from mmedagent.protocol.types import Identifier, Sha256
+from mmedagent.protocol.invocation import ToolCall, ToolResult
+from mmedagent.protocol.types import Identifier, Sha256, ToolName
 from mmedagent.protocol.workers import Lease, ToolOffer, WorkerHealth, WorkerRegistration
 from mmedagent.serving.schemas import check_schemas
 from mmedagent.serving.web import require_token
+from mmedagent.serving.worker import until_disconnect
 
 OCTETS = "application/octet-stream"
 
@@ -32,6 +36,17 @@ def internal_routes(services: Services) -> APIRouter:
     @router.delete("/workers/{worker_id}", status_code=204)
     async def leave(worker_id: Identifier) -> None:
         services.registry.remove(worker_id)
+
+    @router.post("/tools/{name}/invoke")
+    async def invoke(name: ToolName, call: ToolCall, request: Request) -> ToolResult:
+        """A call of one tool by another. What it makes belongs to the owner of the image, like everything here."""
+        if call.tool != name or not call.callers:
+            raise InvalidRequestError("The call names another tool than the address, or nobody who calls.")
+        card = services.registry.tools().get(name)
+        result = await until_disconnect(request, services.router.invoke(call, bool(card and card.idempotent)))
+        rows = ArtifactRow.of_result(OWNER, result)
+        services.database.post(lambda session: repository.keep_artifacts(session, rows))
+        return result
 
     @router.get("/blobs/{sha256}")
     async def read_blob(sha256: Annotated[Sha256, Path()]) -> Response:

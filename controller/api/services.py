@@ -8,6 +8,7 @@ from fastapi import Request
 
 from mmedagent.controller.agent import Agent
 from mmedagent.controller.files import Files
+from mmedagent.controller.prefetching import Prefetcher
 from mmedagent.controller.registry import Registry
 from mmedagent.controller.routing import Router
 from mmedagent.controller.settings import ControllerSettings
@@ -31,6 +32,7 @@ class Services:
     router: Router
     agent: Agent
     turns: Turns
+    prefetcher: Prefetcher
 
     async def owner(self, request: Request) -> str:
         """Who asks. Raises `UnauthorizedError` when a key is set and the request does not carry it."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import CancelledError, CheckpointError, DeadlineError, MMedAgentError, WorkerError
-from mmedagent.protocol.invocation import ToolCall
-from mmedagent.serving.tool import Batching, CallContext, ToolContext, ToolOutput
+from mmedagent.protocol.invocation import ImageRef, ToolCall
+from mmedagent.serving.tool import Batching, CallContext, PixelArray, ToolContext, ToolOutput
 
 PATIENCE_S = 10.0
 """How long a test waits for what must happen; reaching it is a failure."""
@@ -118,6 +118,27 @@ class BrokenTool:
                 return [WorkerError("The scanner is on fire.")]
 
 
+class CallingTool:
+    """Has the tool that `tool` names answer `parameters`, about the same image, and gives what that found."""
+
+    def __init__(self, name: str = "calling") -> None:
+        fields = {"tool": {"type": "string"}, "parameters": {"type": "object"}}
+        self.card = make_card(name, fields, {"found": {"type": "object"}}, required=["tool"])
+
+    def load(self, device: str) -> None:
+        return
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        return [self._one(call, context) for call in calls]
+
+    def _one(self, call: ToolCall, context: ToolContext) -> ToolOutput:
+        if call.image:
+            context.frame(call.image)
+        parameters: Any = call.parameters.get("parameters", {})
+        result = context.of(call).call(str(call.parameters["tool"]), parameters, call.image)
+        return ToolOutput({"found": result.data})
+
+
 class UnloadableTool(EchoTool):
     """Its checkpoint is broken, in a way that is foreseen or in one that is not."""
 
@@ -155,6 +176,38 @@ class SlowTool:
             raise
         self.ended.append("released")
         return [ToolOutput({"boxes": ONE_BOX})]
+
+
+class PreparingTool(EchoTool):
+    """Prepares an image, which it keeps, as soon as it is there; says whether that was done when it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("preparing", needs_image=True)
+        self.made = 0
+        self.preparing = threading.Event()
+        self.may_prepare = threading.Event()
+        self.may_prepare.set()
+
+    def prefetch(self, image: ImageRef, context: ToolContext) -> None:
+        self.preparing.set()
+        assert self.may_prepare.wait(PATIENCE_S)
+        self._prepared(image, context)
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        before = self.made
+        for call in calls:
+            assert call.image is not None
+            self._prepared(call.image, context)
+        text = "prepared" if self.made == before else "not prepared"
+        return [ToolOutput({"boxes": ONE_BOX, "text": text}) for _ in calls]
+
+    def _prepared(self, image: ImageRef, context: ToolContext) -> PixelArray:
+        def make() -> PixelArray:
+            frame = context.frame(image) // 2
+            self.made += 1
+            return frame
+
+        return context.cached((image.sha256,), make)
 
 
 class GatherTool:

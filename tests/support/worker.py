@@ -53,7 +53,7 @@ def call(tool: str, deadline_s: float = PATIENCE_S, **parameters: Any) -> dict[s
 
 def metric(client: httpx.Client, name: str, **labels: str) -> float:
     """The value of a metric at a worker; 0 where there is none yet."""
-    wanted = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    wanted = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
     line = f"{name}{{{wanted}}} " if wanted else f"{name} "
     found = [row for row in client.get("/metrics").text.splitlines() if row.startswith(line)]
     return float(found[0].split()[-1]) if found else 0.0
