@@ -13,6 +13,7 @@ from mmedagent.training.phantoms.shapes import Scene
 from mmedagent.training.phantoms.views import Point, make_view
 
 SHARES = {"abdomen": 0.46, "chest": 0.22, "spine": 0.12, "head": 0.2}
+WHOLE = ("body", "head")
 NOISE = 14.0
 """Mean standard deviation of the noise in Hounsfield units."""
 
@@ -54,7 +55,7 @@ def _trunk_view(rng: np.random.Generator, size: int) -> Scene:
 
 
 def _scene(rng: np.random.Generator, size: int, centre: Point, half: Point) -> Scene:
-    return Scene(make_view(rng, size, centre, half, tilt=0.1, warp=0.018), -1000.0)
+    return Scene(make_view(rng, size, centre, half, tilt=0.1, warp=0.018), -1000.0, whole=WHOLE)
 
 
 def _abdomen(rng: np.random.Generator, size: int) -> Drawn:
@@ -87,7 +88,7 @@ def _spine(rng: np.random.Generator, size: int) -> Drawn:
 
 
 def _head(rng: np.random.Generator, size: int) -> Drawn:
-    scene = Scene(make_view(rng, size, (0, 0), head.axial_half(rng)), -1000.0)
+    scene = Scene(make_view(rng, size, (0, 0), head.axial_half(rng)), -1000.0, whole=WHOLE)
     findings = head.axial(scene, rng, tissue_table(rng), skull=True)
     if findings:
         return Drawn(scene, findings, ("brain", "brain", "blood"), subtle=True)

@@ -41,7 +41,8 @@ def tissue_table(rng: np.random.Generator) -> dict[str, float]:
         "bone": 1050 * bone, "marrow": between(rng, 110, 320) * bone, "contrast": between(rng, 150, 420),
         "lung": between(rng, -900, -780), "lesion": table["liver"] - 40, "cord": between(rng, 28, 42),
         "white": between(rng, 24, 30), "grey": between(rng, 35, 41), "csf": between(rng, 2, 10),
-        "blood": between(rng, 60, 82), "edema": between(rng, 11, 19), "scalp": between(rng, -60, 40),
+        "blood": between(rng, 60, 82), "edema": between(rng, 11, 18),  "infarct": between(rng, 10, 19),
+        "plexus": between(rng, 60, 250), "tumour": between(rng, 50, 75), "scalp": between(rng, -60, 40),
         "diploe": between(rng, 400, 900), "skin": between(rng, 0, 60), "stool": between(rng, 10, 60),
         "disc": between(rng, 60, 110), "least": between(rng, 30, 42),
     }  # fmt: skip

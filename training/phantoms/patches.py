@@ -174,6 +174,14 @@ def _within(span: slice, whole: slice) -> slice:
     return slice(span.start - whole.start, span.stop - whole.start)
 
 
+def minus(first: Patch, second: Patch) -> Patch:
+    """What the first patch covers and the second does not."""
+    shared = both(first, second)
+    cover = first.cover.copy()
+    cover[tuple(_within(span, whole) for span, whole in zip(shared.window, first.window, strict=True))] -= shared.cover
+    return Patch(first.window, cover)
+
+
 def inside(patch: Patch, mask: Mask) -> Patch:
     """The part of a patch on the pixels of a mask of the whole image."""
     return Patch(patch.window, patch.cover * mask[patch.window])

@@ -5,7 +5,7 @@ within [-1, 1]), so that zoom, crop, rotation and anatomical variation are all o
 ground truth stays exact. Soft shapes are float32 (H, W) coverages in [0, 1].
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,19 +138,25 @@ class Scene:
 
     A shape painted later covers what lies under it, so a mask loses the pixels that a later shape takes, unless the
     later shape is painted with `inside=True` (a lesion stays part of its organ).
+
+    Whatever is painted over a structure of `whole` stays part of it.
     """
 
-    def __init__(self, view: View, background: float) -> None:
+    def __init__(self, view: View, background: float, whole: Collection[str] = ()) -> None:
+        """`whole` names the structures that everything painted later belongs to, such as the body."""
         self.view = view
         self.value: Field = np.full(view.shape, background, np.float32)
+        self._whole = frozenset(whole)
         self._masks: dict[str, Mask] = {}
 
     def paint(
-        self, shape: Field | Patch, value: float | Field, name: str | None = None, inside: bool = False
+        self, shape: Field | Patch, value: float | Field, name: str | None = None,
+        inside: bool | Collection[str] = False,
     ) -> None:  # fmt: skip
         """Blend `value` in by the coverage `shape`, and add the covered pixels to the mask of `name`.
 
-        A field of values covers the image or, for a patch, its window.
+        A field of values covers the image or, for a patch, its window. `inside` may name the structures that keep
+        their pixels.
         """
         if not isinstance(shape, Patch):
             window = extent(shape)
@@ -161,14 +167,20 @@ class Scene:
             local = isinstance(value, np.ndarray) and value.shape == self.value.shape
             level = value[window] if isinstance(value, np.ndarray) and local else np.float32(value)
             under += part * (level - under)
-        if inside and name is None:
+        if inside is True and name is None:
             return
         covered = part > 0.5
-        if not inside:
-            for mask in self._masks.values():
-                mask[window] &= ~covered
+        kept = self._masks.keys() if inside is True else {*self._whole, *(inside or ())}
+        for other in self._masks.keys() - kept:
+            self._masks[other][window] &= ~covered
         if name is not None:
             self._masks.setdefault(name, np.zeros(self.value.shape, np.bool_))[window] |= covered
+
+    def hide(self, shape: Field, value: float) -> None:
+        """Paint over everything, so that nothing can be seen there."""
+        self.paint(shape, value, None, inside=True)
+        for mask in self._masks.values():
+            mask &= shape < 0.5
 
     def mask(self, name: str) -> Mask | None:
         """What can be seen of a structure so far, bool (H, W), if it has been painted."""

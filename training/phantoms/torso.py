@@ -241,7 +241,7 @@ def field_of_view(scene: Scene, rng: np.random.Generator, value: float) -> None:
     """Everything outside the circle of reconstruction becomes the padding value."""
     reach = between(rng, 1.0, 1.25)
     rows, columns = np.ogrid[-1 : 1 : scene.view.shape[0] * 1j, -1 : 1 : scene.view.shape[1] * 1j]
-    scene.paint((rows**2 + columns**2 > reach**2).astype(np.float32), value, None)
+    scene.hide((rows**2 + columns**2 > reach**2).astype(np.float32), value)
 
 
 def at_level(frames: Frames, level: float) -> Field:

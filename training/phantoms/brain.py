@@ -1,0 +1,180 @@
+"""The brain in any section: folded cortex over white matter, and what can be wrong with it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmedagent.training.phantoms.base import Field, Mask
+from mmedagent.training.phantoms.finish import between, chance
+from mmedagent.training.phantoms.noises import noise
+from mmedagent.training.phantoms.patches import Patch, Stroke, both, fill, grown, inside, lines, minus, oval
+from mmedagent.training.phantoms.shapes import Scene
+from mmedagent.training.phantoms.torso import Tissue
+from mmedagent.training.phantoms.views import Point
+
+HOLDERS = ("brain", "skull")
+"""Structures that keep the pixels of what lies in the brain."""
+
+
+def values(
+    scene: Scene, rng: np.random.Generator, patch: Patch, value: float, spread: float, cells: float = 20
+) -> Field:  # fmt: skip
+    """`value` with smooth variation of standard deviation `spread`, over the window of a patch."""
+    return np.float32(value) + np.float32(spread) * noise(rng, scene.view.shape[0], cells, window=patch.window)
+
+
+def paint_brain(
+    scene: Scene, rng: np.random.Generator, tissue: Tissue, outlines: Sequence[Field], fissures: Sequence[Field] = (),
+    size: float = 1.0,
+) -> Patch:  # fmt: skip
+    """Cortex, white matter and sulci within outlines; fissures are deeper clefts that cortex lines as well.
+
+    `size` scales the folds. Returns the patch of the brain.
+    """
+    view, spread = scene.view, tissue["spread"] * 0.5
+    brain = fill(view, *outlines, soft=0.4)
+    scene.paint(brain, values(scene, rng, brain, tissue["grey"], spread), "brain")
+    thickness, gap = size * between(rng, 0.03, 0.045), size * between(rng, 0.006, 0.028)
+    clefts = [path for outline in outlines for path in _sulci(rng, outline, size)]
+    ribbon = lines(view, [Stroke(path, 2 * thickness) for path in (*clefts, *fissures)], soft=0.7)
+    core = fill(view, *(grown(outline, -1.15 * thickness) for outline in outlines), soft=0.7)
+    white = minus(both(core, brain), ribbon)
+    scene.paint(white, values(scene, rng, white, tissue["white"], spread, 9), "white matter", inside=HOLDERS)
+    strokes = [Stroke(path, gap * between(rng, 0.5, 1.3), between(rng, 0.4, 1)) for path in clefts]
+    strokes += [Stroke(path, max(gap, 0.014), 1.0) for path in fissures]
+    scene.paint(both(lines(view, strokes, soft=0.4), brain), tissue["csf"], None, inside=True)
+    return brain
+
+
+def _sulci(rng: np.random.Generator, outline: Field, size: float) -> list[Field]:
+    """Bent clefts from the surface inwards, some of them forked, at about equal distances."""
+    middle = outline.mean(axis=0)
+    round_ = np.hypot(*(np.roll(outline, -1, axis=0) - outline).T).cumsum()
+    places = np.arange(between(rng, 0, 0.1), round_[-1], size * between(rng, 0.095, 0.13))
+    picks = np.searchsorted(round_, places + rng.normal(0, 0.012, len(places))).clip(0, len(outline) - 1)
+    paths = []
+    for pick in picks:
+        start = outline[pick]
+        inwards = middle - start
+        turn = float(np.arctan2(inwards[1], inwards[0])) + rng.normal(0, 0.3)
+        length = size * float(rng.choice([between(rng, 0.07, 0.13), between(rng, 0.13, 0.24)]))
+        heading = turn + np.cumsum(rng.normal(0, 0.3, 4))
+        steps = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * length / 4
+        paths.append(np.vstack([start, start + steps]).astype(np.float32))
+        if length > 0.15 * size and chance(rng, 0.6):
+            way = heading[-1] + rng.choice([-1, 1]) * between(rng, 0.6, 1.2)
+            fork = paths[-1][2] + np.array([[0, 0], [np.cos(way), np.sin(way)]]) * 0.5 * length
+            paths.append(fork.astype(np.float32))
+    return paths
+
+
+def lesion(scene: Scene, rng: np.random.Generator, tissue: Tissue, inner: Field | None = None) -> tuple[str, ...]:
+    """One lesion in the painted brain; `inner` is the outline of the inside of the skull. Returns the findings."""
+    brain = scene.mask("brain")
+    if brain is None or np.count_nonzero(brain) < 0.02 * brain.size:
+        return ()
+    kind = str(rng.choice(["tumour", "haemorrhage", "infarct"]))
+    if kind == "tumour":
+        return _tumour(scene, rng, tissue, brain)
+    if kind == "infarct":
+        return _infarct(scene, rng, tissue, brain)
+    if inner is not None and chance(rng, 0.35):
+        return _subdural(scene, rng, tissue, inner)
+    return _haematoma(scene, rng, tissue, brain)
+
+
+def _site(scene: Scene, rng: np.random.Generator, brain: Mask, depth: float) -> Point:
+    """A place in the brain, mostly at least `depth` of the way from its rim to its middle."""
+    rows, columns = np.nonzero(brain)
+    middle = np.array([np.median(scene.view.x[rows, columns]), np.median(scene.view.y[rows, columns])])
+    pick = int(rng.integers(len(rows)))
+    place = np.array([scene.view.x[rows[pick], columns[pick]], scene.view.y[rows[pick], columns[pick]]])
+    x, y = (place + depth * (middle - place)).tolist()
+    return x, y
+
+
+def _ragged(rng: np.random.Generator, outline: Field, amount: float) -> Field:
+    result: Field = outline + rng.normal(0, amount, outline.shape).astype(np.float32)
+    return result
+
+
+def _tumour(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask) -> tuple[str, ...]:
+    """A mass, at times with a rim and a dead core, mostly in oedema that follows the white matter."""
+    view, size = scene.view, between(rng, 0.08, 0.22)
+    place = _site(scene, rng, brain, between(rng, 0.1, 0.4))
+    radii, angle = (size, size * between(rng, 0.7, 1.0)), between(rng, 0, 3.1)
+    findings = ["tumour"]
+    if chance(rng, 0.8):
+        reach = between(rng, 0.06, 0.16)
+        around = fill(
+            view, _ragged(rng, oval(rng, place, (radii[0] + reach, radii[1] + reach), angle, 0.12), 0.012), soft=1.0
+        )
+        white = scene.mask("white matter")
+        near = fill(view, oval(rng, place, (radii[0] + 0.04, radii[1] + 0.04), angle, 0.06), soft=1.0)
+        if white is not None and around.cover.size:
+            spread = inside(around, white)
+            cover = np.zeros(brain.shape, np.float32)
+            cover[near.window] = near.cover * brain[near.window]
+            cover[spread.window] = np.maximum(cover[spread.window], spread.cover)
+            scene.paint(cover, tissue["edema"], "oedema", inside=("brain", "white matter", "deep grey matter"))
+            findings.append("oedema")
+    outline = oval(rng, place, radii, angle, 0.1)
+    keep = ("brain", "white matter", "deep grey matter")
+    shape = inside(fill(view, outline, soft=0.6), brain)
+    scene.paint(shape, values(scene, rng, shape, tissue["tumour"], 2 * tissue["spread"], 30), "tumour", inside=keep)
+    if chance(rng, 0.45):
+        rim = inside(fill(view, grown(outline, -0.3 * size), soft=0.8), brain)
+        core = 0.6 * tissue["csf"] + 0.4 * tissue["edema"]
+        scene.paint(rim, values(scene, rng, rim, core, tissue["spread"]), None, inside=True)
+    return tuple(sorted(findings))
+
+
+def _haematoma(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask) -> tuple[str, ...]:
+    """A bleed within the brain, with a thin rim of oedema."""
+    size = between(rng, 0.07, 0.2)
+    place, angle = _site(scene, rng, brain, between(rng, 0.2, 0.5)), between(rng, 0, 3.1)
+    outline = _ragged(rng, oval(rng, place, (size, size * between(rng, 0.55, 0.9)), angle, 0.12), 0.006)
+    halo = inside(fill(scene.view, grown(outline, between(rng, 0.015, 0.05)), soft=1.0), brain)
+    scene.paint(halo, tissue["edema"], None, inside=True)
+    shape = inside(fill(scene.view, outline, soft=0.4), brain)
+    scene.paint(shape, values(scene, rng, shape, tissue["blood"], tissue["spread"]), "haemorrhage", inside=True)
+    return ("haemorrhage",)
+
+
+def _subdural(scene: Scene, rng: np.random.Generator, tissue: Tissue, inner: Field) -> tuple[str, ...]:
+    """A bleed between skull and brain: a crescent along one side, or a lens."""
+    side, view = int(rng.choice([-1, 1])), scene.view
+    middle = inner.mean(axis=0)
+    if chance(rng, 0.65):
+        depth = between(rng, 0.07, 0.16)
+        squeezed = (
+            (inner - middle) * np.array([1.0, 1.04], np.float32) + middle - np.array([side * depth, 0], np.float32)
+        )
+        bleed = minus(fill(view, inner, soft=0.4), fill(view, squeezed.astype(np.float32), soft=0.4))
+        half = np.array([(0, -2), (2 * side, -2), (2 * side, 2), (0, 2)], np.float32) + middle
+        bleed = both(bleed, fill(view, half.astype(np.float32)))
+    else:
+        turn = between(rng, -0.9, 0.9) + (0 if side > 0 else np.pi)
+        nearest = inner[int(np.argmax((inner - middle) @ np.array([np.cos(turn), np.sin(turn)])))]
+        x, y = (nearest + 0.08 * (middle - nearest)).tolist()
+        lens = oval(rng, (x, y), (between(rng, 0.07, 0.12), between(rng, 0.2, 0.32)), turn, 0.03)
+        bleed = both(fill(view, lens, soft=0.4), fill(view, inner, soft=0.4))
+    scene.paint(bleed, values(scene, rng, bleed, tissue["blood"], tissue["spread"]), "haemorrhage")
+    return ("haemorrhage",)
+
+
+def _infarct(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask) -> tuple[str, ...]:
+    """A wedge of the cortex and the white matter under it, as the territory of an artery."""
+    rows, columns = np.nonzero(brain)
+    middle = np.array([np.median(scene.view.x[rows, columns]), np.median(scene.view.y[rows, columns])])
+    turn, reach = between(rng, 0, 2 * np.pi), between(rng, 0.25, 0.5)
+    tip = middle + between(rng, 0.12, 0.3) * np.array([np.cos(turn), np.sin(turn)])
+    arc = turn + np.linspace(-reach, reach, 7)
+    rim = middle + np.stack([np.cos(arc), np.sin(arc)], axis=1) * 1.2
+    wedge = _ragged(rng, np.vstack([tip, rim]).astype(np.float32), 0.02)
+    edge = np.concatenate(
+        [np.linspace(wedge[k], wedge[(k + 1) % len(wedge)], 8, endpoint=False) for k in range(len(wedge))]
+    )
+    shape = inside(fill(scene.view, _ragged(rng, edge.astype(np.float32), 0.008), soft=1.2), brain)
+    scene.paint(shape, values(scene, rng, shape, tissue["infarct"], tissue["spread"]), "infarct", inside=True)
+    return ("infarct",)
