@@ -5,7 +5,7 @@ import pytest
 
 from mmedagent.training.phantoms import generate
 from mmedagent.training.phantoms.base import Phantom
-from mmedagent.training.phantoms.histology_slide import Slide, lattice, make_nuclei
+from mmedagent.training.phantoms.histology_slide import Slide, lattice, make_gland, make_nuclei
 from mmedagent.training.phantoms.histology_tissue import crypts
 from mmedagent.training.phantoms.histology_tumours import adenocarcinoma
 
@@ -60,6 +60,14 @@ def test_nuclei_stay_where_they_are_put_and_within_the_picture() -> None:
     assert slide.nuclear[28:36, 16:24].mean() > 0.3
     assert slide.nuclear[:20, 40:].max() == 0
     assert slide.nuclear[60:, 60:].max() > 0.3
+
+
+def test_a_gland_of_any_shape_has_an_inside_and_an_outside() -> None:
+    for seed in range(20):
+        gland = make_gland(np.random.default_rng(seed), (32.0, 32.0), 12.0, 0.7, 0.6, 1.0)
+        _, level = gland.level(64)
+        assert level.min() >= 0
+        assert 30 < (level < 1).sum() < 0.9 * level.size
 
 
 def test_a_lattice_covers_the_picture_evenly() -> None:

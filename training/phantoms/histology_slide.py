@@ -57,7 +57,7 @@ class Gland(NamedTuple):
 
     def outline(self, turns: Field, level: float) -> Field:
         """Positions (n, 2) at `level` times the radius."""
-        reach = level * (1 + self._bend(np.exp(1j * turns).astype(np.complex64)))
+        reach = level * self._swell(np.exp(1j * turns).astype(np.complex64))
         u, v = reach * self.radii[0] * np.cos(turns), reach * self.radii[1] * np.sin(turns)
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return np.stack([self.centre[0] + sin * u + cos * v, self.centre[1] + cos * u - sin * v], axis=1)
@@ -74,18 +74,18 @@ class Gland(NamedTuple):
         turn = np.empty(radius.shape, np.complex64)
         np.divide(u, radius, out=turn.real)
         np.divide(v, radius, out=turn.imag)
-        level: Field = radius / (1 + self._bend(turn))
+        level: Field = radius / self._swell(turn)
         return (rows, columns), level
 
-    def _bend(self, turn: NDArray[np.complex64]) -> Field:
-        """Relative change of the radius at points on the unit circle, by harmonics 2 to 5 (Horner's rule)."""
+    def _swell(self, turn: NDArray[np.complex64]) -> Field:
+        """Radius at points on the unit circle relative to the ellipse, by harmonics 2 to 5 (Horner's rule)."""
         total = turn * self.bends[3]
         for weight in self.bends[2::-1]:
             total += weight
             total *= turn
         total *= turn
-        bend: Field = total.real
-        return bend
+        swell: Field = np.maximum(total.real + np.float32(1), np.float32(0.3))
+        return swell
 
 
 def make_gland(
