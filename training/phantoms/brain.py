@@ -15,6 +15,9 @@ from mmedagent.training.phantoms.views import Point
 HOLDERS = ("brain", "skull")
 """Structures that keep the pixels of what lies in the brain."""
 
+PARTS = ("brain", "white matter", "deep grey matter", "cerebellum", "brain stem", "corpus callosum")
+"""Structures that a lesion of the brain stays part of."""
+
 
 def values(
     scene: Scene, rng: np.random.Generator, patch: Patch, value: float, spread: float, cells: float = 20
@@ -52,20 +55,18 @@ def _sulci(rng: np.random.Generator, outline: Field, size: float) -> list[Field]
     round_ = np.hypot(*(np.roll(outline, -1, axis=0) - outline).T).cumsum()
     places = np.arange(between(rng, 0, 0.1), round_[-1], size * between(rng, 0.095, 0.13))
     picks = np.searchsorted(round_, places + rng.normal(0, 0.012, len(places))).clip(0, len(outline) - 1)
-    paths = []
-    for pick in picks:
-        start = outline[pick]
-        inwards = middle - start
-        turn = float(np.arctan2(inwards[1], inwards[0])) + rng.normal(0, 0.3)
-        length = size * float(rng.choice([between(rng, 0.07, 0.13), between(rng, 0.13, 0.24)]))
-        heading = turn + np.cumsum(rng.normal(0, 0.3, 4))
-        steps = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * length / 4
-        paths.append(np.vstack([start, start + steps]).astype(np.float32))
-        if length > 0.15 * size and chance(rng, 0.6):
-            way = heading[-1] + rng.choice([-1, 1]) * between(rng, 0.6, 1.2)
-            fork = paths[-1][2] + np.array([[0, 0], [np.cos(way), np.sin(way)]]) * 0.5 * length
-            paths.append(fork.astype(np.float32))
-    return paths
+    starts, count = outline[picks], len(picks)
+    inwards = middle - starts
+    turns = np.arctan2(inwards[:, 1], inwards[:, 0]) + rng.normal(0, 0.3, count)
+    lengths = size * np.where(rng.random(count) < 0.5, rng.uniform(0.07, 0.13, count), rng.uniform(0.13, 0.24, count))
+    headings = turns[:, None] + np.cumsum(rng.normal(0, 0.3, (count, 4)), axis=1)
+    steps = np.cumsum(np.stack([np.cos(headings), np.sin(headings)], axis=-1), axis=1) * lengths[:, None, None] / 4
+    trunks = np.concatenate([starts[:, None], starts[:, None] + steps], axis=1).astype(np.float32)
+    forked = (lengths > 0.15 * size) & (rng.random(count) < 0.6)
+    ways = headings[:, -1] + rng.choice([-1, 1], count) * rng.uniform(0.6, 1.2, count)
+    tips = trunks[:, 2] + 0.5 * lengths[:, None] * np.stack([np.cos(ways), np.sin(ways)], axis=1)
+    branches = np.stack([trunks[:, 2], tips], axis=1)[forked].astype(np.float32)
+    return [*trunks, *branches]
 
 
 def lesion(scene: Scene, rng: np.random.Generator, tissue: Tissue, inner: Field | None = None) -> tuple[str, ...]:
@@ -116,12 +117,11 @@ def _tumour(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask)
             cover = np.zeros(brain.shape, np.float32)
             cover[near.window] = near.cover * brain[near.window]
             cover[spread.window] = np.maximum(cover[spread.window], spread.cover)
-            scene.paint(cover, tissue["edema"], "oedema", inside=("brain", "white matter", "deep grey matter"))
+            scene.paint(cover, tissue["edema"], "oedema", inside=PARTS)
             findings.append("oedema")
     outline = oval(rng, place, radii, angle, 0.1)
-    keep = ("brain", "white matter", "deep grey matter")
     shape = inside(fill(view, outline, soft=0.6), brain)
-    scene.paint(shape, values(scene, rng, shape, tissue["tumour"], 2 * tissue["spread"], 30), "tumour", inside=keep)
+    scene.paint(shape, values(scene, rng, shape, tissue["tumour"], 2 * tissue["spread"], 30), "tumour", inside=PARTS)
     if chance(rng, 0.45):
         rim = inside(fill(view, grown(outline, -0.3 * size), soft=0.8), brain)
         core = 0.6 * tissue["csf"] + 0.4 * tissue["edema"]

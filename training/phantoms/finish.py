@@ -15,7 +15,7 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(rng.uniform(low, high))
+    return low + (high - low) * float(rng.random())
 
 
 def degrade(rng: np.random.Generator, values: Field, strength: float = 1.0) -> Field:

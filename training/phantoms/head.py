@@ -179,7 +179,7 @@ def folia(scene: Scene, rng: np.random.Generator, tissue: Tissue, outline: Field
     """The cerebellum with its fine parallel leaves."""
     patch = fill(scene.view, outline, soft=0.5)
     middle = outline.mean(axis=0)
-    away = np.hypot(scene.view.x[patch.window] - middle[0], 1.3 * (scene.view.y[patch.window] - middle[1]))
+    away = np.hypot(scene.view.x[patch.window] - middle[0], scene.view.y[patch.window] - middle[1] + 0.35)
     bend = brain.values(scene, rng, patch, 0, 1.2, 8)
     leaves = 0.5 + 0.5 * np.sin(np.float32(between(rng, 70, 110)) * away + bend)
     level = np.float32(tissue["grey"]) + np.float32(0.6 * (tissue["white"] - tissue["grey"])) * leaves

@@ -17,6 +17,9 @@ from mmedagent.training.phantoms.base import Field, Mask
 from mmedagent.training.phantoms.noises import open_spline
 from mmedagent.training.phantoms.views import Point, View, Window
 
+ROUND = 5
+"""Lines wider than this many pixels of the finer picture get round joints."""
+
 SMALL = 8_000
 """Windows of up to this many pixels are drawn four times finer, larger ones twice finer."""
 
@@ -65,11 +68,14 @@ def _closed(knots: int, steps: int) -> Field:
 def oval(rng: np.random.Generator, centre: Point, radii: Point, angle: float = 0.0, lumps: float = 0.06) -> Field:
     """Outline of an ellipse that is bent by random harmonics 2 to 5 of strength `lumps`."""
     turns = _turns(48 if max(radii) > 0.15 else 28)
-    weights = lumps * rng.normal(size=4) * 2.4 / np.arange(2, 6) * np.exp(2j * np.pi * rng.random(4))
+    weights = 2.4 * lumps * rng.standard_normal(4) / _ORDERS * np.exp(2j * np.pi * rng.random(4))
     ring = turns[:, 0] * np.maximum(1 + (turns[:, 1:] @ weights).real, 0.3)
-    turned = (ring.real * radii[0] + 1j * ring.imag * radii[1]) * np.exp(1j * angle)
-    outline: Field = np.stack([turned.real + centre[0], turned.imag + centre[1]], axis=1).astype(np.float32)
+    turned = (radii[0] * ring.real + 1j * radii[1] * ring.imag) * np.exp(1j * angle) + complex(*centre)
+    outline: Field = turned.astype(np.complex64).view(np.float32).reshape(-1, 2)
     return outline
+
+
+_ORDERS = np.arange(2, 6)
 
 
 @lru_cache(maxsize=8)
@@ -101,20 +107,20 @@ def grown(outline: Field, amount: float) -> Field:
 
 
 def fill(view: View, *outlines: Field, soft: float = 0.0) -> Patch:
-    """The inside of closed outlines, all together; `soft` is the standard deviation of their edge in pixels."""
+    """The inside of closed outlines, all together; `soft` is the spread of their edge in pixels."""
     places = view.pixels(np.concatenate(outlines))
     window, finer = _canvas(view, places, 1 + 3 * soft)
     picture, path = _picture(window, finer, places)
     pen, start = ImageDraw.Draw(picture), 0
     for outline in outlines:
         stop = start + len(outline)
-        pen.polygon(path[start:stop].ravel().tolist(), fill=255)
+        pen.polygon(path[2 * start : 2 * stop], fill=255)
         start = stop
     return _patch(window, picture, finer, soft)
 
 
 def lines(view: View, strokes: Sequence[Stroke], soft: float = 0.0) -> Patch:
-    """Polylines, the later over the earlier; `soft` is the standard deviation of their edge in pixels."""
+    """Polylines, the later over the earlier; `soft` is the spread of their edge in pixels."""
     unit = 1 / min(view.step)
     places = view.pixels(np.concatenate([stroke.points for stroke in strokes]))
     window, finer = _canvas(view, places, 1 + 3 * soft + unit * max(stroke.width for stroke in strokes))
@@ -123,7 +129,8 @@ def lines(view: View, strokes: Sequence[Stroke], soft: float = 0.0) -> Patch:
     for stroke in strokes:
         stop = start + len(stroke.points)
         width = max(1, round(finer * unit * stroke.width))
-        pen.line(path[start:stop].ravel().tolist(), fill=round(255 * min(stroke.ink, 1.0)), width=width, joint="curve")
+        joint = "curve" if width > ROUND else None
+        pen.line(path[2 * start : 2 * stop], fill=round(255 * min(stroke.ink, 1.0)), width=width, joint=joint)
         start = stop
     return _patch(window, picture, finer, soft)
 
@@ -138,13 +145,13 @@ def _canvas(view: View, places: Field, margin: float) -> tuple[Window, int]:
     return window, 4 if (bottom - top) * (right - left) <= SMALL else 2
 
 
-def _picture(window: Window, finer: int, places: Field) -> tuple[Image.Image, Field]:
-    """An empty finer picture of the window, and the positions on it."""
+def _picture(window: Window, finer: int, places: Field) -> tuple[Image.Image, list[float]]:
+    """An empty finer picture of the window, and the positions on it: x, y, x, y and so on."""
     rows, columns = window
     picture = Image.new("L", (finer * (columns.stop - columns.start), finer * (rows.stop - rows.start)))
     middle = (finer - 1) / 2
     shift = np.array([middle - finer * columns.start, middle - finer * rows.start], np.float32)
-    path: Field = places * np.float32(finer) + shift
+    path: list[float] = (places * np.float32(finer) + shift).ravel().tolist()
     return picture, path
 
 
@@ -153,7 +160,7 @@ def _patch(window: Window, picture: Image.Image, finer: int, soft: float) -> Pat
         return Patch(window, np.zeros((picture.height // finer, picture.width // finer), np.float32))
     small = picture.reduce(finer)
     if soft > 0:
-        small = small.filter(ImageFilter.GaussianBlur(soft))
+        small = small.filter(ImageFilter.BoxBlur(3**0.5 * soft))
     cover = np.asarray(small, np.float32)
     return Patch(window, cover * np.float32(1 / 255))
 

@@ -6,7 +6,7 @@ from mmedagent.training.phantoms.finish import between, chance
 
 WEIGHTINGS = {
     "T1": (0.78, 0.55, 0.14, 0.95, 0.48, 0.3, 0.36), "T1 contrast": (0.7, 0.5, 0.12, 0.9, 0.45, 1.05, 0.3),
-    "T2": (0.36, 0.55, 1.0, 0.7, 0.2, 0.74, 0.86), "FLAIR": (0.42, 0.55, 0.07, 0.6, 0.3, 0.78, 0.92),
+    "T2": (0.36, 0.53, 1.0, 0.7, 0.2, 0.7, 0.9), "FLAIR": (0.42, 0.55, 0.07, 0.6, 0.3, 0.78, 0.92),
     "DWI": (0.42, 0.48, 0.15, 0.06, 0.12, 0.85, 0.75), "T2*": (0.48, 0.62, 0.95, 0.2, 0.25, 0.82, 0.85),
 }  # fmt: skip
 """Signal of white matter, grey matter, cerebrospinal fluid, fat, muscle, tumour and oedema."""
