@@ -54,6 +54,11 @@ _SKINS = (
 )
 
 
+_PIGMENTS = (
+    (0.35, 0.2, 0.13), (0.2, 0.12, 0.1), (0.5, 0.3, 0.2), (0.15, 0.12, 0.14), (0.7, 0.25, 0.22), (0.75, 0.35, 0.33),
+)  # fmt: skip
+
+
 class _Picture:
     """A scene whose colours are kept beside its masks."""
 
@@ -204,27 +209,25 @@ def _hairs(picture: _Picture) -> None:
     )
 
 
-def _spot(picture: _Picture, base: Field) -> None:
-    """A pigmented or red lesion: a mole, a melanoma-like patch of several browns, a scaly red plaque."""
+def _spot(picture: _Picture, base: Field, body: Field) -> None:
+    """Pigmented or red lesions: a mole, a melanoma-like patch of several browns, a scaly red plaque, a rash."""
     rng, size, view = picture.rng, picture.size, picture.scene.view
-    place, longest = (between(rng, -0.3, 0.3), between(rng, -0.3, 0.3)), between(rng, 0.12, 0.7)
     lumps, edge = between(rng, 0.02, 0.25), float(np.exp(rng.uniform(0.7, 3)))
-    shape = blob(view, rng, place, (longest, longest * between(rng, 0.6, 1)), between(rng, 0, 3.1), lumps, edge)
-    browns = (
-        (0.35, 0.2, 0.13),
-        (0.2, 0.12, 0.1),
-        (0.5, 0.3, 0.2),
-        (0.15, 0.12, 0.14),
-        (0.7, 0.25, 0.22),
-        (0.75, 0.35, 0.33),
-    )
-    darkest = base * np.array([0.85, 0.6, 0.6], np.float32)
-    first, second = (np.minimum(picture.near(browns), darkest) for _ in range(2))
+    shapes = []
+    count = 1 if chance(rng, 0.8) else int(rng.integers(3, 25))
+    for _ in range(count):
+        place = (rng.uniform(-0.3, 0.3, 2) if count == 1 else rng.uniform(-0.9, 0.9, 2)).tolist()
+        longest = between(rng, 0.12, 0.7) / count**0.6
+        radii = (longest, longest * between(rng, 0.6, 1))
+        shapes.append(blob(view, rng, (place[0], place[1]), radii, between(rng, 0, 3.1), lumps, edge))
+    shape = union(shapes) * body
+    darkest = base * np.array([0.8, 0.5, 0.5], np.float32)
+    first, second = (np.minimum(picture.near(_PIGMENTS), darkest) for _ in range(2))
     face = picture.marbled(first, second, between(rng, 3, 20), between(rng, 0.1, 0.7))
     if chance(rng, 0.3):
         net = np.abs(noise(rng, size, between(rng, 25, 60))) < 0.25
         face = face * (1 - 0.3 * net)[..., None]
-    picture.paint(shape * between(rng, 0.6, 1), face)
+    picture.paint(shape * between(rng, 0.7, 1), face)
     picture.scene.paint(shape, 0.0, "skin lesion", inside=True)
     if chance(rng, 0.3):
         crust = np.clip(fractal(rng, size, 12, 3, 0.8) - 0.8, 0, 1) * shape
@@ -245,7 +248,7 @@ def _skin(picture: _Picture) -> None:
         surface = surface * np.clip(1.1 - 0.5 * (view.y / 0.9) ** 2, 0.3, 1.1)[..., None]
     picture.paint(body, surface, "skin")
     if chance(rng, 0.75):
-        _spot(picture, base)
+        _spot(picture, base, body)
     if chance(rng, 0.5):
         _hairs(picture)
     if chance(rng, 0.25):
