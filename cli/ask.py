@@ -98,7 +98,7 @@ def _watch(client: ApiClient, question: str, file_id: str, quiet: bool) -> dict[
         for event in client.ask(question, file_id):
             match event["type"]:
                 case "response.mcp_call.in_progress":
-                    status.update("Waiting for a tool ...")
+                    status.update(f"{event.get('mmedagent', {}).get('text', 'Waiting for a tool')} ...")
                 case "response.output_item.done" if not quiet:
                     _show(event["item"])
                 case "response.completed":

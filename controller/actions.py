@@ -13,7 +13,7 @@ from mmedagent.controller.routing import Router
 from mmedagent.controller.turn import Emit, TurnInput
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import InvalidParametersError, MalformedPlanError, MMedAgentError, NotFoundError
-from mmedagent.protocol.events import CallEnded, CallStarted
+from mmedagent.protocol.events import CallEnded, CallProgressed, CallStarted
 from mmedagent.protocol.invocation import Outcome, ToolCall, ToolFailure, ToolResult, ToolSkipped
 from mmedagent.protocol.plan import Action
 from mmedagent.protocol.references import referenced_fields, references_of, resolve
@@ -58,7 +58,9 @@ class Actions:
             call = await self._prepare(number, call_id, card, action)
             deadline_s = min(self._tool_deadline_s, ends_at - time.monotonic())
             outcome = await self._router.invoke(
-                call.model_copy(update={"deadline_s": max(deadline_s, 0.01)}), idempotent=bool(card and card.idempotent)
+                call.model_copy(update={"deadline_s": max(deadline_s, 0.01)}),
+                idempotent=bool(card and card.idempotent),
+                on_progress=lambda news: self._emit(CallProgressed(number=number, call_id=call_id, progress=news)),
             )
         except SkippedActionError as skip:
             outcome = ToolSkipped(call_id=call_id, tool=tool, reason=str(skip))

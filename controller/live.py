@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mmedagent.protocol.errors import MMedAgentError, ServiceError
 from mmedagent.protocol.events import (
     AnswerWritten,
+    CallProgressed,
     StoredEvent,
     ThoughtsWritten,
     TurnCompleted,
@@ -32,7 +33,8 @@ class LiveTurn:
     """Collects events with `emit` and hands them on through `events`.
 
     `keep` stores an event and returns a future that is done when it is on disk. Pieces of text are not stored, since
-    the whole text follows; pieces that come faster than every 40 ms are joined, which keeps streams small.
+    the whole text follows, nor is how far a call is; pieces that come faster than every 40 ms are joined, which keeps
+    streams small.
     """
 
     def __init__(self, turn_id: str, conversation_id: str, model: str, keep: Keep) -> None:
@@ -100,6 +102,7 @@ class LiveTurn:
         stored = StoredEvent(sequence=self._sequence, at=time.time(), event=event)
         if isinstance(event, Delta):
             self._delta_at = asyncio.get_running_loop().time()
+        if isinstance(event, Delta | CallProgressed):
             return stored
         try:
             if (kept := self._keep(stored)) is not None:

@@ -9,7 +9,7 @@ from mmedagent.controller.registry import Registry
 from mmedagent.protocol.errors import OverloadedError, UnavailableError, WorkerError
 from mmedagent.protocol.invocation import ToolCall, ToolResult
 from mmedagent.protocol.plan import PlannerEvent, PlannerRequest
-from mmedagent.serving.clients import WorkerClient
+from mmedagent.serving.clients import OnProgress, WorkerClient
 
 RETRYABLE = (UnavailableError, OverloadedError, WorkerError)
 
@@ -21,12 +21,12 @@ class Router:
         self._registry = registry
         self._client = client
 
-    async def invoke(self, call: ToolCall, idempotent: bool) -> ToolResult:
+    async def invoke(self, call: ToolCall, idempotent: bool, on_progress: OnProgress | None = None) -> ToolResult:
         """Run a call. An idempotent one whose worker fails is sent once more, to another replica if there is one."""
         worker, ends_at = self._registry.pick(call.tool), time.monotonic() + call.deadline_s
         try:
             with worker.working():
-                return await self._client.invoke(worker.url, call)
+                return await self._client.invoke(worker.url, call, on_progress)
         except RETRYABLE as error:
             if not idempotent:
                 raise
@@ -38,7 +38,8 @@ class Router:
             if remaining_s <= 0:
                 raise
         with other.working():
-            return await self._client.invoke(other.url, call.model_copy(update={"deadline_s": remaining_s}))
+            again = call.model_copy(update={"deadline_s": remaining_s})
+            return await self._client.invoke(other.url, again, on_progress)
 
     async def step(self, planner: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
         """Stream one step from the least loaded worker with that planner, as `Registry.planner_name` gives it."""

@@ -1,4 +1,4 @@
-"""What happens during a turn, in order. Every event is stored and streamed to whoever watches."""
+"""What happens during a turn, in order. Events are streamed to whoever watches; all but passing news are stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mmedagent.protocol.errors import Problem
-from mmedagent.protocol.invocation import Outcome
+from mmedagent.protocol.invocation import Outcome, ToolProgress
 from mmedagent.protocol.plan import Plan
 from mmedagent.protocol.types import Identifier, JsonObject, ShortText, Text, ToolName, WireType
 
@@ -45,6 +45,15 @@ class CallStarted(WireType):
     parameters: JsonObject
 
 
+class CallProgressed(WireType):
+    """An action told how far it is, 0 to 1, and what it is doing. Passing news: shown to who watches, never stored."""
+
+    type: Literal["call.progress"] = "call.progress"
+    number: int = Field(ge=1)
+    call_id: Identifier
+    progress: ToolProgress
+
+
 class CallEnded(WireType):
     """An action ended, in a result, a failure or a skip."""
 
@@ -70,7 +79,15 @@ class TurnFailed(WireType):
 
 
 TurnEvent = Annotated[
-    TurnStarted | ThoughtsWritten | PlanMade | CallStarted | CallEnded | AnswerWritten | TurnCompleted | TurnFailed,
+    TurnStarted
+    | ThoughtsWritten
+    | PlanMade
+    | CallStarted
+    | CallProgressed
+    | CallEnded
+    | AnswerWritten
+    | TurnCompleted
+    | TurnFailed,
     Field(discriminator="type"),
 ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import httpx
@@ -10,11 +11,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mmedagent.protocol.errors import DeadlineError, MMedAgentError, Problem, UnavailableError, WorkerError
 from mmedagent.protocol.errors import error_from_problem as to_error
-from mmedagent.protocol.invocation import ImageRef, ToolCall, ToolResult
+from mmedagent.protocol.invocation import ImageRef, InvokeEvent, ToolCall, ToolFailure, ToolProgress, ToolResult
 from mmedagent.protocol.plan import PlannerEvent, PlannerFailed, PlannerRequest, StepDone
 from mmedagent.protocol.workers import Lease, Prefetch, WorkerHealth, WorkerRegistration
 from mmedagent.serving.logs import correlation_id
-from mmedagent.serving.sse import read_data
+from mmedagent.serving.sse import MEDIA_TYPE, read_data
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -23,7 +24,9 @@ GRACE_S = 1.0
 """A worker gets this much longer than the deadline to report the deadline itself."""
 
 MAX_ANSWER_BYTES = 8 * 2**20
-_EVENTS: TypeAdapter[PlannerEvent] = TypeAdapter(PlannerEvent)
+_STEP_EVENTS: TypeAdapter[PlannerEvent] = TypeAdapter(PlannerEvent)
+_CALL_EVENTS: TypeAdapter[InvokeEvent] = TypeAdapter(InvokeEvent)
+OnProgress = Callable[[ToolProgress], None]
 
 
 def new_http_client(max_connections: int = 256) -> httpx.AsyncClient:
@@ -39,11 +42,26 @@ class WorkerClient:
         self._http = http
         self._token = token
 
-    async def invoke(self, url: str, call: ToolCall) -> ToolResult:
+    async def invoke(self, url: str, call: ToolCall, on_progress: OnProgress | None = None) -> ToolResult:
         """Run one tool call. Raises what the worker reports, `UnavailableError`, `DeadlineError`, `WorkerError`."""
         timeout_s = call.deadline_s + GRACE_S
+        if on_progress:
+            return await self._watch(f"{url}/invoke", call, timeout_s, on_progress)
         response = await _exchange(self._http, "POST", f"{url}/invoke", call, self._headers(), timeout_s)
         return _parsed(ToolResult, response)
+
+    async def _watch(self, url: str, call: ToolCall, timeout_s: float, on_progress: OnProgress) -> ToolResult:
+        headers = {**self._headers(), "Accept": MEDIA_TYPE}
+        async with _streamed(self._http, url, call, headers, timeout_s) as stream:
+            async for data in stream:
+                match _CALL_EVENTS.validate_json(data):
+                    case ToolProgress() as news:
+                        on_progress(news)
+                    case ToolFailure(code=code, message=message, retryable=retryable):
+                        raise to_error(_problem(code, message, GRACE_S if retryable else None))
+                    case ToolResult() as result:
+                        return result
+        raise WorkerError("The worker stopped before the call was done.")
 
     async def prefetch(self, url: str, image: ImageRef) -> Prefetch:
         """Offer an image to a worker, which answers before it prepares it."""
@@ -52,26 +70,16 @@ class WorkerClient:
 
     async def step(self, url: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
         """Stream one planner step. Raises like `invoke`, also in the middle of the stream."""
-        timeout = httpx.Timeout(request.deadline_s + GRACE_S, connect=CONNECT_TIMEOUT_S)
-        try:
-            async with self._http.stream(
-                "POST", f"{url}/step", content=request.model_dump_json(), headers=self._headers(), timeout=timeout
-            ) as response:
-                if response.is_error:
-                    await response.aread()
-                    raise _reported(response)
-                async for data in read_data(response.aiter_lines()):
-                    event = _EVENTS.validate_json(data)
-                    if isinstance(event, PlannerFailed):
-                        raise to_error(_problem_of(event))
-                    yield event
-                    if isinstance(event, StepDone):
-                        return
-                raise WorkerError("The planner stopped before its step was done.")
-        except httpx.HTTPError as error:
-            raise _unreachable(error) from error
-        except ValidationError as error:
-            raise WorkerError("The planner answered in a way that makes no sense.") from error
+        timeout_s = request.deadline_s + GRACE_S
+        async with _streamed(self._http, f"{url}/step", request, self._headers(), timeout_s) as stream:
+            async for data in stream:
+                event = _STEP_EVENTS.validate_json(data)
+                if isinstance(event, PlannerFailed):
+                    raise to_error(_problem(event.code, event.message))
+                yield event
+                if isinstance(event, StepDone):
+                    return
+        raise WorkerError("The planner stopped before its step was done.")
 
     def _headers(self) -> dict[str, str]:
         return {
@@ -130,6 +138,24 @@ async def _exchange(
     return response
 
 
+@asynccontextmanager
+async def _streamed(
+    http: httpx.AsyncClient, url: str, body: BaseModel, headers: dict[str, str], timeout_s: float
+) -> AsyncIterator[AsyncIterator[str]]:
+    """The data of each event of a good answer; whatever goes wrong inside the context is an error of the tree."""
+    content, timeout = body.model_dump_json(), httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+    try:
+        async with http.stream("POST", url, content=content, headers=headers, timeout=timeout) as response:
+            if response.is_error:
+                await response.aread()
+                raise _reported(response)
+            yield read_data(response.aiter_lines())
+    except httpx.HTTPError as error:
+        raise _unreachable(error) from error
+    except ValidationError as error:
+        raise WorkerError("The worker answered in a way that makes no sense.") from error
+
+
 def _parsed(model: type[Model], response: httpx.Response) -> Model:
     if len(response.content) > MAX_ANSWER_BYTES:
         raise WorkerError("The answer is too large.")
@@ -146,8 +172,9 @@ def _reported(response: httpx.Response) -> MMedAgentError:
         return WorkerError("The worker failed without saying why.")
 
 
-def _problem_of(event: PlannerFailed) -> Problem:
-    return Problem(title="", status=500, detail=event.message, code=event.code, correlation_id="-")
+def _problem(code: str, detail: str, retry_after: float | None = None) -> Problem:
+    """A failure that was reported in a stream, where there is no problem document."""
+    return Problem(title="", status=500, detail=detail, code=code, correlation_id="-", retry_after=retry_after)
 
 
 def _unreachable(error: httpx.HTTPError) -> MMedAgentError:

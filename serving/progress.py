@@ -11,6 +11,9 @@ from mmedagent.serving import sse
 from mmedagent.serving.batching import Ticket
 from mmedagent.serving.tool_service import ToolService
 
+LEAST_INTERVAL_S = 0.1
+"""News that come faster are dropped but for the newest: they are for people."""
+
 
 class LatestProgress:
     """The newest progress of a call, told from any thread. What nobody has read when the next one comes is dropped."""
@@ -45,13 +48,12 @@ async def _events(service: ToolService, call: ToolCall) -> AsyncIterator[InvokeE
     ended = asyncio.create_task(service.invoke(Ticket(call, progress.tell)))
     news = asyncio.create_task(progress.next())
     try:
-        while True:
+        while not ended.done():
             await asyncio.wait({ended, news}, return_when=asyncio.FIRST_COMPLETED)
             if news.done():
                 yield news.result()
+                await asyncio.wait({ended}, timeout=LEAST_INTERVAL_S)
                 news = asyncio.create_task(progress.next())
-            if ended.done():
-                break
         try:
             yield ended.result()
         except MMedAgentError as error:

@@ -16,6 +16,7 @@ from mmedagent.controller.api.items import (
 from mmedagent.protocol.events import (
     AnswerWritten,
     CallEnded,
+    CallProgressed,
     CallStarted,
     PlanMade,
     ThoughtsWritten,
@@ -60,6 +61,10 @@ class ResponseStream:
                 yield from self._think_through(event.step, event.plan.thoughts)
             case CallStarted():
                 yield from self._call_started(event)
+            case CallProgressed(progress=news):
+                place = {"item_id": f"mcp_{event.call_id}", "output_index": self._indexes[f"mcp_{event.call_id}"]}
+                told = {"fraction": news.fraction, "text": news.text}
+                yield {"type": "response.mcp_call.in_progress", **place, "mmedagent": told}
             case CallEnded():
                 yield from self._call_ended(event)
             case AnswerWritten():

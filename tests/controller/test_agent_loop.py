@@ -16,11 +16,12 @@ from support.images import png_bytes
 from support.problems import assert_problem
 from support.script import action, answer, plan, rule, told
 from support.system import System, running_controller, running_system
-from support.tools import ONE_BOX, BrokenTool, EchoTool, MaskTool, MeetingTool, NothingTool
+from support.tools import ONE_BOX, BrokenTool, EchoTool, MaskTool, MeetingTool, NothingTool, StagesTool
 
 BOXES = [[0.0, 0.0, 1.0, 1.0], [0.25, 0.25, 0.5, 0.5]]
 ROUND = plan(action("echo", text="again"))
 RULES = [
+    told("stages", action("stages", text="done")),
     told("together", action("meeting"), action("meeting")),
     told("chain", action("echo", boxes=BOXES), action("echo", boxes="$1.boxes"), action("echo", boxes=["$2.boxes"])),
     told("empty", action("nothing"), action("echo", boxes="$1.boxes"), action("echo", boxes="$2.boxes")),
@@ -47,8 +48,13 @@ RULES = [
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    tools: list[Tool] = [EchoTool(), MaskTool(), BrokenTool(), NothingTool(), MeetingTool()]
+def stages() -> StagesTool:
+    return StagesTool()
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, stages: StagesTool) -> Iterator[System]:
+    tools: list[Tool] = [EchoTool(), MaskTool(), BrokenTool(), NothingTool(), MeetingTool(), stages]
     tools.append(EchoTool("grounding", aliases=("grounding dino",)))
     tools.append(EchoTool("classification", aliases=("BiomedClip",)))
     with running_system(tmp_path_factory.mktemp("system"), RULES, tools) as running:
@@ -201,3 +207,20 @@ def test_without_a_planner_nothing_is_asked(tmp_path_factory: pytest.TempPathFac
         assert alone.http.get("/v1/conversations").json()["data"] == []
         assert_problem(alone.http.get("/readyz"), 503, "unavailable")
         assert alone.http.get("/healthz").status_code == 200
+
+
+def test_whoever_watches_sees_how_far_a_tool_is(system: System, stages: StagesTool) -> None:
+    news, item = [], {}
+    with system.http.stream("POST", "/v1/responses", json={"input": "stages", "stream": True}) as stream:
+        for line in stream.iter_lines():
+            event = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+            if event.get("type") == "response.mcp_call.in_progress" and "mmedagent" in event:
+                news.append(event)
+                stages.release.set()
+            if event.get("type") == "response.output_item.done" and event["item"]["type"] == "mcp_call":
+                item = event["item"]
+    assert news[0]["mmedagent"] == {"fraction": 0.25, "text": "Looking"}
+    assert {event["item_id"] for event in news} == {item["id"]}
+    assert item["status"] == "completed"
+    (stored,) = calls(system, "stages")
+    assert data_of(stored) == data_of(item)

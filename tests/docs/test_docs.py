@@ -27,7 +27,7 @@ from mmedagent.controller.store.repository import MAX_ROWS
 from mmedagent.imaging.limits import MAX_PIXELS, MAX_SIDE
 from mmedagent.imaging.sandbox import DEFAULT_TIMEOUT_S
 from mmedagent.protocol import errors, events
-from mmedagent.protocol.invocation import Provenance, ToolFailure, ToolResult
+from mmedagent.protocol.invocation import Provenance, ToolFailure, ToolProgress, ToolResult
 from mmedagent.protocol.plan import MAX_ACTIONS, Plan
 from mmedagent.serving.clients import MAX_ANSWER_BYTES
 from mmedagent.serving.work import QUEUE_FACTOR
@@ -73,6 +73,7 @@ def turn_events() -> list[events.TurnEvent]:
         events.ThoughtsWritten(step=1, text="I will look."),
         events.PlanMade(step=1, plan=Plan(thoughts="I will look.", value="")),
         events.CallStarted(number=1, call_id="a", tool="echo", parameters={}),
+        events.CallProgressed(number=1, call_id="a", progress=ToolProgress(fraction=0.5)),
         events.CallEnded(number=1, outcome=ToolResult(call_id="a", tool="echo", data={}, provenance=origin)),
         events.CallStarted(number=2, call_id="b", tool="echo", parameters={}),
         events.CallEnded(number=2, outcome=ToolFailure(call_id="b", tool="echo", code="worker_failed", message="")),

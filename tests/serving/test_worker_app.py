@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +27,16 @@ from support.images import png_bytes
 from support.problems import assert_problem
 from support.script import answer, rule
 from support.system import LABEL, WORKER_TOKEN, System, running_controller, running_system
-from support.tools import PATIENCE_S, BrokenTool, EchoTool, MaskTool, SlowTool, UnloadableTool, wait_until
+from support.tools import (
+    PATIENCE_S,
+    BrokenTool,
+    EchoTool,
+    MaskTool,
+    SlowTool,
+    StagesTool,
+    UnloadableTool,
+    wait_until,
+)
 from support.worker import HEADERS, call, running_worker
 
 RULES = [rule("", answer("Fine."))]
@@ -190,3 +202,52 @@ def test_blobs_travel_over_http_to_workers_elsewhere(tmp_path: Path) -> None:
                 store.get("0" * 64)
         with closing(HttpBlobStore(system.url, "wrong")) as stranger, pytest.raises(WorkerError):
             stranger.get("0" * 64)
+
+
+def events_of(client: httpx.Client, tool: str, **parameters: Any) -> list[dict[str, Any]]:
+    """What a worker streams about a call, to its end."""
+    headers = {"Accept": "text/event-stream"}
+    with client.stream("POST", f"/{tool}/invoke", json=call(tool, **parameters), headers=headers) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = list(stream.iter_lines())
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    assert [f"event: {event['kind']}" for event in events] == [line for line in lines if line.startswith("event: ")]
+    return events
+
+
+def test_a_call_can_be_watched(tmp_path: Path) -> None:
+    tool = StagesTool()
+    with running_worker(tmp_path, tool) as client, ThreadPoolExecutor() as threads:
+        asked = threads.submit(events_of, client, "stages", text="words")
+        assert tool.told.wait(PATIENCE_S)
+        tool.release.set()
+        first, *others, last = asked.result(PATIENCE_S)
+        assert first == {"kind": "progress", "fraction": 0.25, "text": "Looking"}
+        assert {event["kind"] for event in others} <= {"progress"}
+        assert (last["kind"], last["data"]["text"]) == ("result", "words")
+        plain = client.post("/stages/invoke", json=call("stages", text="words"))
+        assert plain.json()["data"] == last["data"]
+
+
+def test_a_call_that_is_watched_fails_in_the_stream(tmp_path: Path) -> None:
+    with running_worker(tmp_path, BrokenTool(), SlowTool()) as client:
+        (failure,) = events_of(client, "broken", how="raise")
+        assert (failure["kind"], failure["code"]) == ("failure", "worker_failed")
+        (failure,) = events_of(client, "broken", how="sideways")
+        assert failure["code"] == "invalid_parameters"
+        (failure,) = events_of(client, "slow", deadline_s=0.1)
+        assert failure["code"] == "deadline_exceeded"
+
+
+def test_leaving_the_stream_cancels_the_call(tmp_path: Path) -> None:
+    slow = SlowTool()
+    with running_worker(tmp_path, slow) as client:
+        with (
+            pytest.raises(httpx.ReadTimeout),
+            client.stream(
+                "POST", "/slow/invoke", json=call("slow"), headers={"Accept": "text/event-stream"}, timeout=0.5
+            ) as stream,
+        ):
+            list(stream.iter_lines())
+        assert slow.was_cancelled.wait(PATIENCE_S)
+        assert slow.ended == ["cancelled"]

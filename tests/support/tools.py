@@ -178,6 +178,25 @@ class SlowTool:
         return [ToolOutput({"boxes": ONE_BOX})]
 
 
+class StagesTool(EchoTool):
+    """Tells how far it is, goes on when it is released, and tells so more often than anybody wants to know."""
+
+    def __init__(self) -> None:
+        super().__init__("stages")
+        self.told = threading.Event()
+        self.release = threading.Event()
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        for call in calls:
+            mine = context.of(call)
+            mine.progress(0.25, "Looking")
+            self.told.set()
+            assert self.release.wait(PATIENCE_S)
+            for number in range(1_000):
+                mine.progress(0.5 + number / 2_000, f"Step {number}")
+        return super().run(calls, context)
+
+
 class PreparingTool(EchoTool):
     """Prepares an image, which it keeps, as soon as it is there; says whether that was done when it was asked."""
 
