@@ -34,6 +34,7 @@ FIRST_SEED, SEEDS_A_KIND = 900_000, 10_000
 
 QUESTIONS = MODELS.parent / "tests" / "tool_workers" / "retrieval_held_out.toml"
 _ABLATION_STEP = 4
+_PLAIN_WIDTH = 120
 
 app = typer.Typer(help="Figures of quality.", no_args_is_help=True)
 
@@ -70,7 +71,8 @@ def evaluate_tools(
         table = _measure(names, profile, chosen, material, Manner(quick, shuffled, progress))
     if json is not None:
         json.write_text(table.model_dump_json(indent=1) + "\n", "utf-8")
-    Console().print(as_rich(table, parts))
+    console = Console()
+    (console if console.is_terminal else Console(width=_PLAIN_WIDTH)).print(as_rich(table, parts))
 
 
 @app.command("table")

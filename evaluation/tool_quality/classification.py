@@ -41,8 +41,9 @@ def measure(driver: Driver, cases: Sequence[Case]) -> list[Figure]:
         right = [choice.label in case.labels[task] for choice, case in zip(choices, asked, strict=True)]
         name = f"{task} on phantoms"
         figures.append(Figure(name=name, value=share(right), count=len(right), target=TARGETS.get(task)))
-        error = calibration_error([choice.probability for choice in choices], right)
-        figures.append(Figure(name="calibration error", value=error, count=len(right), part_of=name))
+        sure = [(choice.probability, hit) for choice, hit in zip(choices, right, strict=True) if not choice.abstained]
+        error = calibration_error([chance for chance, _ in sure], [hit for _, hit in sure])
+        figures.append(Figure(name="calibration error", value=error, count=len(sure), part_of=name))
         if task == "modality":
             answered = [not choice.abstained for choice in choices]
             figures.append(Figure(name="answered at all", value=share(answered), count=len(answered), part_of=name))
@@ -51,20 +52,29 @@ def measure(driver: Driver, cases: Sequence[Case]) -> list[Figure]:
 
 
 def measure_real(driver: Driver, split: Split) -> list[Figure]:
-    """Modality of one half of the real images whose modality the tool has a label for, and each image's answer."""
-    name, figures, right = f"modality on real images, {split} half", [], []
-    for image in load_registry().medical:
-        if image.split != split:
-            continue
-        answer = _answer(driver, load_frame(image.source), "modality")
+    """Modality of one half of the real images; those of a modality that the tool has no label for stand apart."""
+    images = [image for image in load_registry().medical if image.split == split]
+    answers = [_answer(driver, load_frame(image.source), "modality") for image in images]
+    known = {label for answer in answers for label in cast("list[str]", answer["labels"])} or {
+        image.modality for image in images
+    }
+    name, unknown = f"modality on real images, {split} half", f"abstention on other modalities, {split} half"
+    right: list[bool] = []
+    silent: list[bool] = []
+    parts: list[Figure] = []
+    for image, answer in zip(images, answers, strict=True):
         choice = _first(answer)
-        if image.modality in cast("list[str]", answer["labels"]) or not answer["labels"]:
-            right.append(choice.label == image.modality and not choice.abstained)
-            said = f"abstained ({choice.label})" if choice.abstained else choice.label
-            note = f"{image.modality}: {said}, {choice.probability:.2f}"
-            figures.append(Figure(name=image.name, value=float(right[-1]), count=1, part_of=name, note=note))
-    whole = Figure(name=name, value=share(right), count=len(right), target=Target(bound=1.0))
-    return [whole, *figures]
+        note = f"{image.modality}: {choice.label or 'abstained'}, {choice.probability:.2f}"
+        has_label = image.modality in known
+        hit = choice.label == image.modality and not choice.abstained if has_label else choice.abstained
+        (right if has_label else silent).append(hit)
+        parts.append(
+            Figure(name=image.name, value=float(hit), count=1, part_of=name if has_label else unknown, note=note)
+        )
+    figures = [Figure(name=name, value=share(right), count=len(right), target=Target(bound=1.0))]
+    if silent:
+        figures.append(Figure(name=unknown, value=share(silent), count=len(silent)))
+    return [*figures, *parts]
 
 
 def measure_abstention(driver: Driver, split: Split) -> list[Figure]:

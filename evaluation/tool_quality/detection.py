@@ -47,6 +47,10 @@ class Ranking:
             elif not any(iou(box, one) >= LEAST_IOU for one in found.ignored):
                 self.marks.append((score, False))
 
+    def with_more(self, other: Ranking) -> Ranking:
+        """The ranking over the images of both."""
+        return Ranking(self.total + other.total, [*self.marks, *other.marks])
+
     def average_precision(self) -> float | None:
         """In [0, 1]; None when the class has no true box."""
         if not self.total:

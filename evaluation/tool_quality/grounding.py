@@ -19,10 +19,13 @@ AP_THRESHOLD, USUAL_THRESHOLD = 0.05, 0.3
 LEAST_INSTANCES = 5
 """A name with fewer true boxes than this has no figure of its own and is in no mean."""
 
-_SMALLEST_SHARE = 0.001
-"""Pieces below this share of the image count neither as missed nor as wrong."""
+_CRUMB = 0.1
+"""Pieces below this share of their structure's largest piece, left over by overlaps, count neither way."""
 
-_PROMPTS_A_CALL = 16
+_PROMPTS_A_CALL = 8
+_SYNONYM_STEP = 3
+"""Synonyms are asked on every so many images: there are several for each name."""
+
 _ABSENT_NAMES = 4
 
 Wording = Callable[[str], str]
@@ -40,10 +43,14 @@ class Structure:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All structures, and which of them may mean the same pixels as another."""
+    """All structures, and for each name the names of those that may mean the same pixels."""
 
     structures: tuple[Structure, ...]
     alike: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def may_clash(self, first: str, second: str) -> bool:
+        """Whether two names, asked in one call, may compete for a box."""
+        return first == second or second in self.alike.get(first, frozenset())
 
     def shown(self, case: Case) -> frozenset[str]:
         """Names of what is in the image."""
@@ -87,95 +94,141 @@ def without_text(_text: str) -> str:
     return "object"
 
 
+@dataclass(frozen=True)
+class Exam:
+    """Who is asked, about which structures of which kind of image, and in which words."""
+
+    driver: Driver
+    vocabulary: Vocabulary
+    occurring: Mapping[str, frozenset[str]]
+    wording: Wording
+
+
 def measure(driver: Driver, cases: Sequence[Case], vocabulary: Vocabulary, wording: Wording = as_it_is) -> list[Figure]:
     """The figures of grounding over images of phantoms."""
+    exam = Exam(driver, vocabulary, _occurring(cases), wording)
     names = {one.name: one.name for one in vocabulary.structures}
-    by_name = _rankings(driver, cases, vocabulary, names, wording)
-    precision = {
-        name: ranking.average_precision() for name, ranking in by_name.items() if ranking.total >= LEAST_INSTANCES
-    }
-    figures = []
-    for small, group, target in ((False, "organs", Target(bound=LEAST_AP)), (True, "small and crowded", None)):
-        rows = [one.name for one in vocabulary.structures if one.small == small and one.name in precision]
-        label = f"AP50 of {group}"
-        values = [precision[name] or 0.0 for name in rows]
-        figures.append(Figure(name=label, value=mean(values), unit="AP", count=len(rows), target=target))
-        figures += [
-            Figure(name=name, value=precision[name], unit="AP", count=by_name[name].total, part_of=label)
-            for name in rows
-        ]
+    some = cases[::_SYNONYM_STEP]
+    on_some = _rankings(exam, some, names)
+    on_rest = _rankings(exam, [case for number, case in enumerate(cases) if number % _SYNONYM_STEP], names)
+    by_name = {name: ranking.with_more(on_rest[name]) for name, ranking in on_some.items()}
+    figures = _precision(by_name, vocabulary)
     if wording is as_it_is:
-        figures.append(_synonyms(driver, cases, vocabulary, precision))
-    figures.append(_silence(driver, cases, vocabulary, wording))
+        figures.append(_synonyms(exam, some, on_some))
+    figures.append(_silence(exam, cases))
     return figures
 
 
-def _synonyms(
-    driver: Driver, cases: Sequence[Case], vocabulary: Vocabulary, precision: Mapping[str, float | None]
-) -> Figure:
-    """AP of held-out synonyms as a share of the AP of the names they stand for, each synonym counted once."""
-    texts = {text: one.name for one in vocabulary.structures if one.name in precision for text in one.held_out}
-    ranked = _rankings(driver, cases, vocabulary, texts, as_it_is)
-    pairs = [(ranked[text].average_precision() or 0.0, precision[name] or 0.0) for text, name in texts.items()]
-    seen = sum(known for _, known in pairs)
+def _precision(by_name: Mapping[str, Ranking], vocabulary: Vocabulary) -> list[Figure]:
+    """Mean AP of organs and of small structures, and the AP of every name that has enough true boxes."""
+    figures: list[Figure] = []
+    for small, group, target in ((False, "organs", Target(bound=LEAST_AP)), (True, "small and crowded", None)):
+        label = f"AP50 of {group}"
+        rows = [one.name for one in vocabulary.structures if one.small == small]
+        values = {
+            name: by_name[name].average_precision() or 0.0 for name in rows if by_name[name].total >= LEAST_INSTANCES
+        }
+        whole = mean(list(values.values()))
+        figures.append(Figure(name=label, value=whole, unit="AP", count=len(values), target=target))
+        figures += [
+            Figure(name=name, value=value, unit="AP", count=by_name[name].total, part_of=label)
+            for name, value in values.items()
+        ]
+    return figures
+
+
+def _synonyms(exam: Exam, cases: Sequence[Case], by_name: Mapping[str, Ranking]) -> Figure:
+    """AP of held-out synonyms as a share of the AP of their names on the same images, each synonym counted once."""
+    known = {name: ranking.average_precision() for name, ranking in by_name.items()}
+    structures = [one for one in exam.vocabulary.structures if known[one.name] is not None]
+    texts = {text: one.name for one in structures for text in one.held_out}
+    ranked = _rankings(exam, cases, texts)
+    pairs = [(ranked[text].average_precision() or 0.0, known[name] or 0.0) for text, name in texts.items()]
+    seen = sum(ap for _, ap in pairs)
     return Figure(
         name="AP50 of held-out synonyms, of that of their names",
-        value=sum(new for new, _ in pairs) / seen if seen else None,
+        value=sum(ap for ap, _ in pairs) / seen if seen else None,
         count=len(pairs),
         target=Target(bound=LEAST_SYNONYM_RATIO),
     )
 
 
-def _silence(driver: Driver, cases: Sequence[Case], vocabulary: Vocabulary, wording: Wording) -> Figure:
+def _silence(exam: Exam, cases: Sequence[Case]) -> Figure:
     """How often a name of something absent gets no box at the usual threshold."""
     silent: list[bool] = []
     for number, case in enumerate(cases):
-        names = list(vocabulary.absent(case))
+        names = list(exam.vocabulary.absent(case))
         np.random.default_rng(number).shuffle(names)
-        found = detect(driver, case, [wording(name) for name in names[:_ABSENT_NAMES]], USUAL_THRESHOLD)
-        silent += [not found[wording(name)] for name in names[:_ABSENT_NAMES]]
+        prompts = [exam.wording(name) for name in names[:_ABSENT_NAMES]]
+        found = detect(exam.driver, case, [prompts], USUAL_THRESHOLD) if prompts else {}
+        silent += [not found[prompt] for prompt in prompts]
     return Figure(
         name="absent objects without a box", value=share(silent), count=len(silent), target=Target(bound=LEAST_SILENCE)
     )
 
 
-def _rankings(
-    driver: Driver, cases: Sequence[Case], vocabulary: Vocabulary, texts: Mapping[str, str], wording: Wording
-) -> dict[str, Ranking]:
-    """Every text (prompt -> name) asked on every image of the kinds on which its structure occurs."""
-    structures = {one.name: one for one in vocabulary.structures}
-    kinds: dict[str, set[str]] = {}
+def _occurring(cases: Sequence[Case]) -> dict[str, frozenset[str]]:
+    """Names of the masks that occur on any image of a kind."""
+    kinds: dict[str, frozenset[str]] = {}
     for case in cases:
-        kinds.setdefault(case.kind, set()).update(case.masks)
+        kinds[case.kind] = kinds.get(case.kind, frozenset()) | case.masks.keys()
+    return kinds
+
+
+def _rankings(exam: Exam, cases: Sequence[Case], texts: Mapping[str, str]) -> dict[str, Ranking]:
+    """Every text (prompt -> name) asked on every image of the kinds on which its structure occurs."""
+    structures = {one.name: one for one in exam.vocabulary.structures}
     rankings = {text: Ranking() for text in texts}
     for case in cases:
-        asked = [text for text, name in texts.items() if structures[name].masks & kinds[case.kind]]
-        found = detect(driver, case, [wording(text) for text in asked], AP_THRESHOLD)
+        here = exam.occurring[case.kind]
+        asked = {text: name for text, name in texts.items() if structures[name].masks & here}
+        calls = [[exam.wording(text) for text in group] for group in without_clashes(asked, exam.vocabulary)]
+        found = detect(exam.driver, case, calls, AP_THRESHOLD)
         parts = {name: list(pieces(name, mask)) for name, mask in case.masks.items()}
         for text in asked:
-            true, ignored = _truth(structures[texts[text]], parts, case)
-            boxes = found[wording(text)]
+            true, ignored = _truth(structures[texts[text]], parts)
+            boxes = found[exam.wording(text)]
             scores = [score for score, _ in boxes]
             rankings[text].add(Detections([box for _, box in boxes], scores, true, ignored))
     return rankings
 
 
-def _truth(structure: Structure, parts: Mapping[str, Sequence[Piece]], case: Case) -> tuple[list[Box], list[Box]]:
-    """Boxes of the structure's pieces: those that count, and those too small to count."""
-    least = _SMALLEST_SHARE * case.pixels.shape[0] * case.pixels.shape[1]
-    found = [piece for name in parts if name in structure.masks for piece in parts[name]]
-    large = [piece.box for piece in found if piece.area >= least]
-    return large, [piece.box for piece in found if piece.area < least]
+def _truth(structure: Structure, parts: Mapping[str, Sequence[Piece]]) -> tuple[list[Box], list[Box]]:
+    """Boxes of the structure's pieces: those that count, and crumbs."""
+    whole: list[Box] = []
+    crumbs: list[Box] = []
+    for name in parts.keys() & structure.masks:
+        largest = max((piece.area for piece in parts[name]), default=0)
+        for piece in parts[name]:
+            (whole if piece.area >= _CRUMB * largest else crumbs).append(piece.box)
+    return whole, crumbs
 
 
-def detect(driver: Driver, case: Case, prompts: Iterable[str], threshold: float) -> dict[str, list[tuple[float, Box]]]:
-    """Scores and boxes of every prompt, each prompt asked once and several in one call."""
+def without_clashes(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[list[str]]:
+    """Texts (prompt -> name) in as few calls as come of filling them in turn, none with two that may clash."""
+    calls: list[list[str]] = []
+    for text, name in texts.items():
+        for call in calls:
+            if len(call) < _PROMPTS_A_CALL and not any(vocabulary.may_clash(texts[one], name) for one in call):
+                call.append(text)
+                break
+        else:
+            calls.append([text])
+    return calls
+
+
+def detect(
+    driver: Driver, case: Case, calls: Iterable[Sequence[str]], threshold: float
+) -> dict[str, list[tuple[float, Box]]]:
+    """Scores and boxes of the prompts of every call; a prompt that comes twice is asked once."""
     image = driver.show(case.pixels)
-    texts = list(dict.fromkeys(prompts))
-    found: dict[str, list[tuple[float, Box]]] = {text: [] for text in texts}
-    for start in range(0, len(texts), _PROMPTS_A_CALL):
-        some: list[Any] = list(texts[start : start + _PROMPTS_A_CALL])
-        data = driver.ask({"prompts": some, "threshold": threshold}, image).data
+    found: dict[str, list[tuple[float, Box]]] = {}
+    for call in calls:
+        fresh: list[Any] = [text for text in dict.fromkeys(call) if text not in found]
+        found |= {text: [] for text in fresh}
+        if not fresh:
+            continue
+        data = driver.ask({"prompts": fresh, "threshold": threshold}, image).data
         rows = zip(
             cast("list[str]", data["phrases"]), cast("list[float]", data["scores"]), cast("list[Any]", data["boxes"]),
             strict=True,

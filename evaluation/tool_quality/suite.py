@@ -7,7 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmedagent.evaluation.real_images.registry import Split
-from mmedagent.evaluation.tool_quality import classification, grounding, reports, retrieval, segmentation
+from mmedagent.evaluation.tool_quality import (
+    classification,
+    grounded_segmentation,
+    grounding,
+    reports,
+    retrieval,
+    segmentation,
+)
 from mmedagent.evaluation.tool_quality.cases import Case, Pixels
 from mmedagent.evaluation.tool_quality.driver import Driver, FindTool, blank
 from mmedagent.evaluation.tool_quality.figures import Figure, ToolFigures
@@ -68,6 +75,10 @@ def _segmentation_ablated(driver: Driver, material: Material) -> list[Figure]:
     return segmentation.measure_phantoms(driver, material.cases, material.skipped)
 
 
+def _grounded_segmentation(driver: Driver, material: Material) -> list[Figure]:
+    return grounded_segmentation.measure(driver, material.cases, material.vocabulary)
+
+
 def _classification(driver: Driver, material: Material) -> list[Figure]:
     figures = classification.measure(driver, material.cases)
     for split in material.splits:
@@ -89,6 +100,7 @@ def _retrieval(driver: Driver, material: Material) -> list[Figure]:
 MEASURES: Mapping[str, Measure] = {
     "grounding": _grounding,
     "segmentation": _segmentation,
+    "grounded_segmentation": _grounded_segmentation,
     "classification": _classification,
     "report_generation": _reports,
     "retrieval": _retrieval,

@@ -70,6 +70,9 @@ def test_real_images_and_pictures_that_are_not_medical() -> None:
     assert value(figures, "CT_small", figures[0].name) == 1.0
     assert value(figures, "examples_overlay", figures[0].name) == 0.0
     assert not figures[0].met
+    assert figures[1].name == "abstention on other modalities, development half"
+    assert value(figures, "retina", figures[1].name) == 1.0
+    assert value(figures, "examples_rgb_color", figures[1].name) == 0.0
     silent = classification.measure_abstention(driver, "development")
     assert silent[0].value is not None
     assert 0 < silent[0].value < 1

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmedagent.evaluation.tool_quality import grounding, segmentation
+from mmedagent.evaluation.tool_quality import grounded_segmentation, grounding, segmentation
 from mmedagent.evaluation.tool_quality.cases import Case
 from mmedagent.evaluation.tool_quality.driver import Driver, blank
-from mmedagent.evaluation.tool_quality.overlap import ellipse
+from mmedagent.evaluation.tool_quality.overlap import dice, ellipse
 from mmedagent.imaging.masks import encode_mask
 from mmedagent.protocol.errors import UnavailableError, WorkerError
 from mmedagent.protocol.invocation import ToolCall
@@ -119,6 +119,41 @@ def test_grounding_without_text_asks_one_word() -> None:
     figures = grounding.measure(Driver(tool), cases, grounding.read_vocabulary(VOCABULARY), grounding.without_text)
     assert value(figures, "AP50 of organs") == 0.5
     assert {text for call in tool.calls for text in call.parameters["prompts"]} == {"object"}  # type: ignore[union-attr]
+
+
+def test_names_that_may_clash_are_asked_apart() -> None:
+    vocabulary = grounding.read_vocabulary(VOCABULARY)
+    texts = {"liver": "liver", "hepatic tissue": "liver", "liver lesion": "liver lesion", "spleen": "spleen"}
+    assert grounding.without_clashes(texts, vocabulary) == [["liver", "spleen"], ["hepatic tissue"], ["liver lesion"]]
+    many = {f"spleen {number}": f"spleen {number}" for number in range(20)}
+    assert [len(call) for call in grounding.without_clashes(many, vocabulary)] == [8, 8, 4]
+
+
+def test_crumbs_of_a_structure_need_not_be_found() -> None:
+    cases = [abdomen(number, "liver") for number in range(6)]
+    for case in cases:
+        case.masks["liver"][58:62, 2:6] = True
+    figures = grounding.measure(Driver(grounded({"liver": "liver"})), cases, grounding.read_vocabulary(VOCABULARY))
+    assert value(figures, "AP50 of organs") == 1.0
+
+
+def test_grounded_segmentation_takes_the_outlines_of_a_name_together() -> None:
+    def answer(call: ToolCall, context: ToolContext) -> ToolOutput:
+        found: Any = context.of(call).call("grounding", call.parameters, call.image).data
+        files = [
+            context.store(encode_mask(ellipse(tuple(box), SIZE, SIZE) | (box[0] < 0.5)), "mask", "image/png", "mask")
+            for box in found["boxes"]
+        ]
+        return ToolOutput({"phrases": found["phrases"]}, tuple(files))
+
+    tool = WrittenTool("grounded_segmentation", answer)
+    driver = Driver(tool, find=lambda name: grounded({"liver": "liver", "spleen": "spleen"}))
+    cases = [abdomen(0, "liver", "spleen"), Case("mr", np.zeros((8, 8), np.uint8))]
+    figures = grounded_segmentation.measure(driver, cases, grounding.read_vocabulary(VOCABULARY))
+    everywhere = 2 * 24 * 24 / (SIZE * SIZE + 24 * 24)
+    round_one = dice(ellipse((40 / 64, 36 / 64, 60 / 64, 56 / 64), SIZE, SIZE), cases[0].masks["spleen"])
+    assert value(figures, "Dice of named organs on phantoms") == pytest.approx((everywhere + round_one) / 2)
+    assert figures[0].count == 2
 
 
 def segmenter(fill: Any) -> WrittenTool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +104,8 @@ def test_a_shuffled_checkpoint_has_the_same_values_in_other_places(tmp_path: Pat
     tensors = {"a": torch.arange(600.0).view(20, 30), "b": torch.arange(64).half()}
     save_file(tensors, source / "model.safetensors", metadata={"belongs": "here"})
     save_file({"c": torch.arange(9.0)}, source / "inner" / "more.safetensors")
-    (source / "config.json").write_text("{}")
+    before = hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest()
+    (source / "config.json").write_text(json.dumps({"sha256": before, "size": 3}))
     shuffled_copy(source, target)
     copied = load_file(target / "model.safetensors")
     for name, tensor in tensors.items():
@@ -110,7 +113,10 @@ def test_a_shuffled_checkpoint_has_the_same_values_in_other_places(tmp_path: Pat
         assert copied[name].dtype == tensor.dtype
         assert not torch.equal(copied[name], tensor)
         assert torch.equal(copied[name].flatten().sort().values, tensor.flatten())
-    assert (target / "config.json").read_text() == "{}"
+    after = hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()
+    assert after != before
+    assert json.loads((target / "config.json").read_text()) == {"sha256": after, "size": 3}
+    assert hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest() == before
     assert (target / "inner" / "more.safetensors").is_file()
 
 
