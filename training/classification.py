@@ -1,42 +1,55 @@
-"""Train the embedded classifier on phantoms and write its folder.
+"""Train the embedded classifier on the pool of phantoms and write its folder.
 
-    python -m mmedagent.training.classification --data DATA --work WORK --out models/classification
+    python -m mmedagent.training.pool --out build/pool &
+    python -m mmedagent.training.text_bank --pool build/pool --out build/texts.safetensors
+    python -m mmedagent.training.classification --pool build/pool --texts build/texts.safetensors --minutes 60
 
 The vision tower starts from random weights; the text tower is MiniLM, frozen, with a learnt projection. A run that was
-stopped goes on from its last checkpoint in WORK; a finished one can be continued with more `--steps`.
+stopped goes on from its last state in `--work`. Temperatures are fitted on images that were held out of the training.
 """
 
 import argparse
 import json
+import logging
 import math
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
+from open_clip import CustomTextCLIP
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.bert.configuration_bert import BertConfig
 
 from mmedagent.networks.checkpoints import save_fp16
-from mmedagent.networks.clip import CONFIG_FILE, TEXT_PREFIX, ClipModel, build_network, preprocess_config
-from mmedagent.networks.minilm import MINILM_SHA256, load_minilm, load_tokenizer, minilm_folder
-from mmedagent.training.classification_augment import augment
+from mmedagent.networks.clip import CONFIG_FILE, TEXT_PREFIX, build_network
+from mmedagent.networks.minilm import MINILM_SHA256
 from mmedagent.training.classification_captions import PROMPTS, TEMPLATES
-from mmedagent.training.classification_data import Dataset, make_shards, read_shards
-from mmedagent.training.classification_loss import TASKS, Targets, Texts, loss_of
+from mmedagent.training.classification_loss import GATE, TASKS, Texts, loss_of, targets_of
+from mmedagent.training.feed import Average, Batch, Clock, batches, optimizer_of, save_run, set_rate
+from mmedagent.training.pool import Row
+from mmedagent.training.text_bank import TextBank, read
+from mmedagent.training.variation import Frames, Geometry, vary
 
-VISION = "resnet10t"
-WIDTH, CONTEXT = 256, 64
-HELD_OUT_SEED = 1
-AVERAGE = 0.997
-WARM_UP = 100
-EMPHASIS = {("CT", "spine"): 4.0, ("MR", "abdomen"): 1.5}
-"""How often a (modality, anatomy) is seen relative to its share: close-ups are rare, and CT and MR the hardest pair."""
-
+VISION = "regnety_006"
+SIZE, WIDTH, CONTEXT = 160, 256, 64
+SHARES = {
+    "ct": 0.2, "mr": 0.2, "xray": 0.13, "ultrasound": 0.14, "fundus": 0.07, "histology": 0.09, "photograph": 0.05,
+    "other": 0.12,
+}  # fmt: skip
+PEAK_RATE, WARM_UP, DECAY = 2e-3, 200, 0.05
+CLOSE_SHARE = 0.2
+WIDE = Geometry(zoom=(0.85, 1.3), stretch=0.15, turn=0.08)
+NEAR = Geometry(zoom=(0.35, 0.8), stretch=0.2, turn=0.2)
+SAVE_SECONDS = 120
+FITTED_BATCHES = 12
 MEAN, STD = (0.45, 0.45, 0.45), (0.27, 0.27, 0.27)
+
+logger = logging.getLogger(__name__)
 
 
 def architecture(size: int) -> dict[str, Any]:
@@ -59,145 +72,137 @@ def architecture(size: int) -> dict[str, Any]:
     }
 
 
-def new_model(config: Mapping[str, Any]) -> ClipModel:
-    """The network with a random vision tower and projection on top of the pinned MiniLM."""
-    base = minilm_folder()
-    network = build_network(config, BertConfig(**json.loads((base / "config.json").read_text("utf-8"))))
-    network.text.transformer = load_minilm()
-    return ClipModel(network, load_tokenizer(base, CONTEXT), preprocess_config(config), "0" * 64)
+def new_network(config: Mapping[str, Any]) -> CustomTextCLIP:
+    """The network with a random vision tower and projection; its text tower is not used and shrunk to nothing."""
+    text = BertConfig(hidden_size=384, num_hidden_layers=1, num_attention_heads=12, intermediate_size=8, vocab_size=8)
+    network = build_network(config, text)
+    network.text.transformer = nn.Identity()
+    return network
 
 
-def own_state(network: nn.Module) -> dict[str, Tensor]:
-    """Everything but the tensors of MiniLM."""
-    return {name: value for name, value in network.state_dict().items() if not name.startswith(TEXT_PREFIX)}
-
-
-def batches(data: Dataset, size: int, batch: int, seed: int) -> Iterator[tuple[Tensor, list[int], list[bool]]]:
-    """Endless augmented batches: images float32 (n, 3, size, size) scaled for the network, rows, closeness."""
-    rng = np.random.default_rng(seed)
-    mean, std = np.array(MEAN, np.float32), np.array(STD, np.float32)
-    weights = np.array([EMPHASIS.get((row.modality, row.anatomy), 1.0) for row in data.labels])
-    while True:
-        order = rng.choice(len(weights), len(weights), p=weights / weights.sum())
-        for start in range(0, len(order) - batch + 1, batch):
-            rows = order[start : start + batch].tolist()
-            views = [augment(rng, data.images[row], size, data.labels[row].modality) for row in rows]
-            pixels = (np.stack([view.image for view in views]).astype(np.float32) / 255 - mean) / std
-            yield torch.from_numpy(pixels).permute(0, 3, 1, 2), rows, [view.close for view in views]
+def views(batch: Batch, device: torch.device) -> tuple[Tensor, list[bool]]:
+    """Images scaled for the network, float32 (n, 3, SIZE, SIZE), and which views show too little but the modality."""
+    images, _ = batch.to(device)
+    count = len(images)
+    flips = torch.rand(2, count, device=device) < torch.tensor([[0.5], [0.12]], device=device)
+    close = torch.rand(count) < CLOSE_SHARE
+    wide, near = (Frames.draw(geometry, flips[0], flips[1]) for geometry in (WIDE, NEAR))
+    view = Frames(torch.where(close.to(device)[:, None, None], near.theta, wide.theta))
+    seen = vary(functional.interpolate(view.apply(images), (SIZE, SIZE), mode="bilinear", antialias=True))
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (seen - mean) / std, close.tolist()
 
 
 class Trainer:
-    """One run: the model, its optimiser, and the running average of the weights that is shipped."""
+    """One run: the network, its optimiser, and the running average of the weights that is shipped."""
 
-    def __init__(self, model: ClipModel, rate: float, steps: int, work: Path) -> None:
-        self.network = model.network
-        self.steps, self.rate, self.step, self.path = steps, rate, 0, work / "last.pt"
-        trained = [p for name, p in self.network.named_parameters() if not name.startswith(TEXT_PREFIX)]
-        decayed, plain = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=rate)
-        self.average = {name: value.clone() for name, value in own_state(self.network).items()}
-
-    def resume(self) -> None:
-        """Go on from the last checkpoint, if there is one; a new learning rate and number of steps take effect."""
-        if not self.path.is_file():
-            return
-        stored = torch.load(self.path, weights_only=True)
-        self.network.load_state_dict({**self.network.state_dict(), **stored["network"]})
-        self.average, self.step = stored["average"], stored["step"]
-        self.optimiser.load_state_dict(stored["optimiser"])
+    def __init__(self, bank: TextBank, work: Path, device: torch.device, seconds: float) -> None:
+        self.config, self.device, self.path = architecture(SIZE), device, work / "last.pt"
+        self.network = new_network(self.config).to(device).train()
+        self.texts = Texts(bank.sentences, device)
+        self.average = Average(self.network)
+        self.optimizer = optimizer_of(self.network, PEAK_RATE, DECAY)
+        self.rng = np.random.default_rng(0)
+        self.count, before = 0, 0.0
+        if self.path.is_file():
+            stored = torch.load(self.path, weights_only=True, map_location=device)
+            self.network.load_state_dict(stored["network"])
+            self.average.state = stored["average"]
+            self.optimizer.load_state_dict(stored["optimizer"])
+            self.count, before = stored["count"], stored["spent"]
+        self.clock = Clock(seconds, before)
 
     def save(self) -> None:
-        partial = self.path.with_suffix(".partial")
-        stored = {"network": own_state(self.network), "average": self.average, "step": self.step}
-        torch.save({**stored, "optimiser": self.optimiser.state_dict()}, partial)
-        partial.replace(self.path)
+        save_run(
+            self.path, network=self.network.state_dict(), average=self.average.state,
+            optimizer=self.optimizer.state_dict(), count=self.count, spent=self.clock.spent,
+        )  # fmt: skip
 
-    def update(self, pixels: Tensor, targets: Targets, texts: Texts, rng: np.random.Generator) -> float:
-        """One step; returns the loss."""
-        progress = self.step / self.steps
-        rate = self.rate * min(1.0, (self.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 1e-5)
-        features = self.network.encode_image(pixels.contiguous(memory_format=torch.channels_last), normalize=True)
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Unit vectors float32 (n, d)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            features = self.network.visual(pixels.contiguous(memory_format=torch.channels_last))
+        return functional.normalize(features.float(), dim=1)
+
+    def step(self, batch: Batch) -> float:
+        """One update; returns the loss."""
+        set_rate(self.optimizer, self.clock.rate(PEAK_RATE, self.count, WARM_UP))
+        pixels, close = views(batch, self.device)
+        targets = targets_of(batch.rows, close, self.rng)
         scale = self.network.logit_scale.exp()
-        loss = loss_of(features, scale, targets, texts, self.network.text.proj, rng)
-        self.optimiser.zero_grad(set_to_none=True)
+        loss = loss_of(self.encode(pixels), scale, targets, self.texts, self.network.text.proj, self.rng)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_([p for group in self.optimiser.param_groups for p in group["params"]], 1.0)
-        self.optimiser.step()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
         with torch.no_grad():
             self.network.logit_scale.clamp_(0, math.log(60))
-        self.step += 1
-        self._follow()
+        self.average.follow(self.network)
+        self.count += 1
         return float(loss.detach())
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        keep = min(AVERAGE, self.step / (self.step + 10))
-        for name, value in own_state(self.network).items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - keep)
-            else:
-                self.average[name].copy_(value)
 
-
-def train(model: ClipModel, data: Dataset, options: argparse.Namespace) -> None:
-    """Train to `options.steps`, then leave the averaged weights in the model."""
-    texts = Texts(model, data.labels)
-    trainer = Trainer(model, options.rate, options.steps, options.work)
-    trainer.resume()
-    model.network.train().visual.to(memory_format=torch.channels_last)
-    model.network.text.transformer.eval().requires_grad_(requires_grad=False)
-    rng = np.random.default_rng([options.seed, trainer.step])
-    source = batches(data, options.size, options.batch, options.seed + trainer.step)
-    recent: list[float] = []
-    log = (options.work / "loss.tsv").open("a", encoding="utf-8")
-    with log:
-        for _ in track(range(trainer.step, options.steps), description="training"):
-            pixels, rows, close = next(source)
-            targets = texts.targets([data.labels[row] for row in rows], close)
-            recent.append(trainer.update(pixels, targets, texts, rng))
-            if trainer.step % 50 == 0:
-                log.write(f"{trainer.step}\t{np.mean(recent):.4f}\n")
-                log.flush()
+def train(trainer: Trainer, pool: Path, images: int) -> None:
+    """Train until the time is spent, then leave the averaged weights in the network."""
+    source = batches(pool, SHARES, images, seed=2000 + trainer.count, masks=False)
+    saved, loss = time.monotonic(), math.nan
+    columns = (TextColumn("classification"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bar = progress.add_task("", total=trainer.clock.seconds, state="")
+        while trainer.clock.done < 1:
+            new = trainer.step(next(source))
+            loss = new if math.isnan(loss) else 0.98 * loss + 0.02 * new
+            state = f"step {trainer.count} loss {loss:.3f}"
+            progress.update(bar, completed=trainer.clock.spent, state=state)
+            if trainer.count % 100 == 0:
+                logger.info("%.0f s, %s", trainer.clock.spent, state)
+            if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save()
-                recent.clear()
+                saved = time.monotonic()
     trainer.save()
-    model.network.load_state_dict({**model.network.state_dict(), **trainer.average})
-    model.network.eval()
+    trainer.network.load_state_dict(trainer.average.state)
+    trainer.network.eval()
 
 
-def label_vectors(model: ClipModel, task: str) -> Tensor:
-    """A unit vector for each label of a task, (labels, d), from the prompts that are shipped."""
-    means = [model.encode_texts(label.phrasings[:PROMPTS]).mean(axis=0) for label in TASKS[task]]
-    return functional.normalize(torch.from_numpy(np.stack(means)), dim=1)
-
-
-def calibrate(model: ClipModel, held_out: Dataset, size: int, seed: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Temperature of each task by maximum likelihood, and its accuracy, on augmented held-out phantoms.
+@torch.inference_mode()
+def calibrate(trainer: Trainer, pool: Path, images: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Temperature of each task by maximum likelihood, and its accuracy, on varied images of a held-out pool.
 
     Source: Guo et al., On Calibration of Modern Neural Networks (arXiv 1706.04599).
     """
-    rng = np.random.default_rng(seed)
-    pairs = zip(held_out.images, held_out.labels, strict=True)
-    views = [augment(rng, image, size, labels.modality) for image, labels in pairs]
-    vectors = torch.from_numpy(model.encode_images([view.image for view in views]))
-    texts = Texts(model, held_out.labels)
-    targets = texts.targets(held_out.labels, [view.close for view in views])
+    source = batches(pool, SHARES, images, seed=77, masks=False)
+    vectors: list[Tensor] = []
+    rows: list[Row] = []
+    close: list[bool] = []
+    for _ in range(FITTED_BATCHES):
+        batch = next(source)
+        pixels, near = views(batch, trainer.device)
+        vectors.append(trainer.encode(pixels))
+        rows += batch.rows
+        close += near
+    images_, targets = torch.cat(vectors), targets_of(rows, close, trainer.rng)
+    scale = float(trainer.network.logit_scale.exp())
     temperatures, accuracies = {}, {}
-    for task, rows in targets.tasks.items():
-        known = rows.sum(dim=1) > 0
-        logits, truth = model.logit_scale * vectors[known] @ label_vectors(model, task).T, rows[known]
-        choices = [float(value) for value in np.geomspace(0.25, 8, 61)]
-        temperatures[task] = min(choices, key=lambda value: float(functional.cross_entropy(logits / value, truth)))
+    for task, wanted in targets.tasks.items():
+        known = wanted.sum(dim=1) > 0
+        vectors_of_labels = trainer.texts.prompt_vectors(task, trainer.network.text.proj, PROMPTS)
+        logits, truth = (scale * images_ @ vectors_of_labels.T).cpu()[known], wanted[known]
+        temperatures[task] = _fitted(logits, truth)
         accuracies[task] = float((truth.gather(1, logits.argmax(1, keepdim=True)) > 0).float().mean())
     return temperatures, accuracies
 
 
-def export(model: ClipModel, config: Mapping[str, Any], temperatures: Mapping[str, float], folder: Path) -> str:
+def _fitted(logits: Tensor, truth: Tensor) -> float:
+    choices = [float(value) for value in np.geomspace(0.25, 8, 61)]
+    return min(choices, key=lambda value: float(functional.cross_entropy(logits / value, truth)))
+
+
+def export(
+    state: Mapping[str, Tensor], config: Mapping[str, Any], temperatures: Mapping[str, float], folder: Path
+) -> str:
     """Write the model's folder; returns the sha256 of its weights."""
-    digest = save_fp16(own_state(model.network), folder / "model.safetensors")
+    own = {name: value for name, value in state.items() if not name.startswith(TEXT_PREFIX)}
+    digest = save_fp16(own, folder / "model.safetensors")
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     tasks = {
         task: {
@@ -207,41 +212,37 @@ def export(model: ClipModel, config: Mapping[str, Any], temperatures: Mapping[st
         for task, labels in TASKS.items()
     }
     words = {
-        "version": "1.0.0",
+        "version": "2.0.0",
         "templates": TEMPLATES,
         "temperature": round(temperatures["modality"], 3),
+        "gate": tasks.pop(GATE),
         "tasks": tasks,
     }
     (folder / "config.json").write_text(json.dumps(words, indent=2) + "\n", "utf-8")
     return digest
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder for the drawn phantoms")
-    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints of the run")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    parser.add_argument("--images", type=int, default=7_400)
-    parser.add_argument("--held-out", type=int, default=600)
-    parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--size", type=int, default=80)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pool", type=Path, required=True, help="folder that mmedagent.training.pool fills")
+    parser.add_argument("--held-out", type=Path, help="a pool that is not trained on, for temperatures")
+    parser.add_argument("--texts", type=Path, required=True, help="what mmedagent.training.text_bank wrote")
+    parser.add_argument("--work", type=Path, default=Path("build/classification"))
+    parser.add_argument("--out", type=Path, default=Path("models/classification"))
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--images", type=int, default=32, help="images a step")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    options.work.mkdir(parents=True, exist_ok=True)
-    make_shards(options.data / "train", options.images, options.seed)
-    make_shards(options.data / "held_out", options.held_out, options.seed + HELD_OUT_SEED)
-    config = architecture(options.size)
-    model = new_model(config)
-    train(model, read_shards(options.data / "train", options.images), options)
-    held_out = read_shards(options.data / "held_out", options.held_out)
-    temperatures, accuracies = calibrate(model, held_out, options.size, options.seed)
-    digest = export(model, config, temperatures, options.out)
-    report = {"sha256": digest, "accuracy on augmented held-out phantoms": accuracies, "temperature": temperatures}
+    torch.manual_seed(0)
+    trainer = Trainer(read(options.texts), options.work, torch.device(options.device), 60 * options.minutes)
+    train(trainer, options.pool, options.images)
+    temperatures, accuracies = calibrate(trainer, options.held_out or options.pool, options.images)
+    digest = export(trainer.network.state_dict(), trainer.config, temperatures, options.out)
+    report = {"sha256": digest, "accuracy on varied phantoms": accuracies, "temperature": temperatures}
+    logger.info("%s", report)
     (options.work / "report.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
 

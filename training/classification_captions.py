@@ -4,9 +4,10 @@ The first phrasings of a label (`PROMPTS` of them) become its prompts in the shi
 all. A label stands for one or more names that phantoms use.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mmedagent.training.classification_data import Labels
+from mmedagent.training.pool import Row
 
 PROMPTS = 6
 NO_FINDING = "no finding"
@@ -67,6 +68,12 @@ MODALITIES = (
         "|a pathology slide|microscope slide|tissue section under the microscope|a photomicrograph|light microscopy"
         "|H&E histology|immunohistochemistry|a biopsy under the microscope|whole slide image patch",
     ),
+    _label(
+        "clinical photograph",
+        "photograph",
+        "clinical photograph|a clinical photograph|a photograph of a specimen|gross photograph|a photograph of skin"
+        "|macroscopic photograph|gross pathology|dermatology photograph|a picture of a resected specimen|skin photo",
+    ),
 )
 
 ANATOMIES = (
@@ -124,24 +131,35 @@ ANATOMIES = (
         "tissue sample|a tissue sample|tissue under the microscope|cells and nuclei|a biopsy|a section of tissue"
         "|glands and stroma|cells|stained tissue|cell nuclei in tissue",
     ),
+    _label(
+        "specimen",
+        "specimen",
+        "specimen|a resected specimen|a gross specimen|tissue on a board|a surgical specimen|an excised organ"
+        "|cut surface of a specimen",
+    ),
+    _label("breast", "breast", "breast|the breast|an image of the breast|mammary gland|breast tissue"),
+    _label("neck", "neck", "neck|the neck|an image of the neck|cervical soft tissue|the thyroid and neck|the throat"),
+    _label("pelvis", "pelvis", "pelvis|the pelvis|an image of the pelvis|pelvic organs|the lower abdomen and pelvis"),
+    _label("fetus", "fetus", "fetus|a fetus|the unborn child|an obstetric image|pregnancy|fetal anatomy"),
+    _label("skin", "skin", "skin|the skin|an area of skin|cutaneous|skin surface|dermatology|a patch of skin"),
 )
 
 STAINS = (
     _label(
         "H&E",
-        "h&e",
+        "H&E",
         "H&E|H&E stain|haematoxylin and eosin|hematoxylin and eosin stained tissue|a pink and purple stain|H and E"
         "|HE stain|an H&E slide|eosin",
     ),
     _label(
         "immunohistochemistry (DAB)",
-        "dab",
+        "IHC",
         "immunohistochemistry (DAB)|immunohistochemistry|IHC|DAB|a brown DAB stain with blue nuclei|immunostaining"
         "|an immunohistochemical stain|IHC slide|diaminobenzidine|brown antibody staining",
     ),
     _label(
         "Masson's trichrome",
-        "masson",
+        "Masson",
         "Masson's trichrome|trichrome|Masson trichrome stain|a blue collagen stain|trichrome stained tissue"
         "|connective tissue stained blue|Masson|aniline blue",
     ),
@@ -206,7 +224,54 @@ FINDINGS = (
         "large optic cup",
         "large optic cup|optic disc cupping|glaucomatous cupping|an enlarged optic cup",
     ),
+    _label("infiltration", "infiltration", "infiltration|a pulmonary infiltrate|diffuse lung infiltration|infiltrates"),
+    _label("oedema", "oedema", "oedema|edema|brain oedema|vasogenic oedema|swelling of the brain"),
+    _label("drusen", "drusen", "drusen|retinal drusen|drusen of the macula|yellow deposits under the retina"),
+    _label(
+        "adenocarcinoma",
+        "adenocarcinoma",
+        "adenocarcinoma|a glandular carcinoma|malignant glands|invasive adenocarcinoma",
+    ),
+    _label(
+        "squamous cell carcinoma",
+        "squamous cell carcinoma",
+        "squamous cell carcinoma|squamous carcinoma|a keratinising carcinoma|malignant squamous cells",
+    ),
+    _label(
+        "skin lesion",
+        "skin lesion|pigmented lesion|naevus|melanoma",
+        "skin lesion|a pigmented skin lesion|a mole|naevus|a dark spot on the skin",
+    ),
+    _label(
+        "hydronephrosis",
+        "hydronephrosis",
+        "hydronephrosis|a dilated renal pelvis|dilated collecting system of the kidney",
+    ),
+    _label(
+        "pericardial effusion", "pericardial effusion", "pericardial effusion|fluid around the heart|pericardial fluid"
+    ),
+    _label("plaque", "plaque", "plaque|an atherosclerotic plaque|carotid plaque|plaque in an artery"),
+    _label("thyroid nodule", "thyroid nodule", "thyroid nodule|a nodule in the thyroid|a lump in the thyroid gland"),
+    _label("cotton wool spots", "cotton wool spots", "cotton wool spots|soft exudates|retinal nerve fibre infarcts"),
+    _label("chorioretinal scar", "chorioretinal scar", "chorioretinal scar|a retinal scar|scarring of the choroid"),
+    _label("lesion", "lesion", "lesion|a focal lesion|a lesion in the specimen|an abnormal area"),
 )
+
+MEDICAL = (
+    _label(
+        "medical image",
+        "medical",
+        "medical image|a medical image|a scan of a patient|a diagnostic image|a radiology or pathology image"
+        "|an image from a hospital|an image for diagnosis",
+    ),
+    _label(
+        "not a medical image",
+        "other",
+        "not a medical image|a photograph of everyday things|a chart or a diagram|a page of text|a landscape"
+        "|a texture|random noise|a screenshot|a picture of an animal or an object",
+    ),
+)
+"""Whether the image is one that the other tasks are about."""
 
 TEMPLATES = ("{}", "{} image", "an image showing {}", "this is {}")
 """How the tool words labels of a user's own; training words labels in these ways too."""
@@ -226,6 +291,7 @@ _SHORT = {
     "ultrasound": ("ultrasound", "sonogram", "ultrasound image"),
     "fundus photograph": ("fundus photograph", "retinal photograph"),
     "histology": ("histology", "histopathology", "microscopy image"),
+    "clinical photograph": ("clinical photograph", "gross photograph"),
 }
 
 
@@ -237,9 +303,9 @@ def index_of(labels: tuple[Label, ...], source: str) -> int:
     raise ValueError(f"no label stands for {source!r}")
 
 
-def found(labels: Labels) -> tuple[int, ...]:
+def found(row: Row) -> tuple[int, ...]:
     """Places in `FINDINGS` of what an image shows; the place of "no finding" when it shows nothing abnormal."""
-    return tuple(sorted({index_of(FINDINGS, name) for name in labels.findings or (NO_FINDING,)}))
+    return tuple(sorted({index_of(FINDINGS, name) for name in row.findings or (NO_FINDING,)}))
 
 
 def phrasings(label: Label) -> tuple[str, ...]:
@@ -258,3 +324,16 @@ def captions(modality: int, anatomy: int, finding: int) -> tuple[str, ...]:
             place, what = (names[number % len(names)] for names in parts)
             texts.append(template.format(modality=words, anatomy=place, finding=what))
     return tuple(dict.fromkeys(texts))
+
+
+def all_texts(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Every text of a training on such images: phrasings of all labels, and captions of what the images show."""
+    labels = (label for labels in (MODALITIES, ANATOMIES, STAINS, FINDINGS, MEDICAL) for label in labels)
+    scenes = sorted({scene for row in rows if row.modality for scene in scenes_of(row)})
+    shown = (text for scene in scenes for text in captions(*scene))
+    return tuple(dict.fromkeys((*(text for label in labels for text in phrasings(label)), *shown)))
+
+
+def scenes_of(row: Row) -> tuple[tuple[int, int, int], ...]:
+    """Places of an image's modality, anatomy and each of its findings."""
+    return tuple((index_of(MODALITIES, row.modality), index_of(ANATOMIES, row.anatomy), place) for place in found(row))

@@ -1,9 +1,10 @@
-"""Train the embedded segmentation network (a small SAM) on phantoms and abstract scenes.
+"""Train the embedded segmentation network (a small SAM) on the pool of phantoms and abstract scenes.
 
-    python -m mmedagent.training.segmentation --minutes 45
+    python -m mmedagent.training.pool --out build/pool &
+    python -m mmedagent.training.segmentation --pool build/pool --minutes 60
 
-Writes `models/segmentation/{config.json,model.safetensors}` every few minutes, and a resumable state (weights,
-optimizer, step) to `build/segmentation/state.pt`, from which the next run goes on unless `--fresh` is given.
+Writes `models/segmentation/{config.json,model.safetensors}` every few minutes, and a resumable state (weights, their
+average, optimizer, step) to `build/segmentation/state.pt`, from which the next run goes on unless `--fresh` is given.
 Loss as in MedSAM (Dice and cross-entropy without weights) plus the squared error of SAM's own quality estimate.
 """
 
@@ -12,35 +13,37 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from segment_anything.modeling import Sam
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from mmedagent.networks.checkpoints import save_fp16
 from mmedagent.networks.sam import SamConfig, build_sam, encode_prompts, thumbnails
-from mmedagent.training.segmentation_data import Sample, Stream
+from mmedagent.training.feed import Average, Clock, batches, optimizer_of, save_run, set_rate
+from mmedagent.training.segmentation_data import Sample, sample_of
 
 EMBEDDED = SamConfig(
-    image_size=128, patch_size=8, embed_dim=128, depth=5, heads=4, window=8, global_blocks=(1, 3, 4),
-    prompt_dim=96, decoder_mlp=256, first_guess=True,
+    image_size=256, patch_size=8, embed_dim=192, depth=6, heads=6, window=8, global_blocks=(2, 5),
+    prompt_dim=128, decoder_mlp=512, first_guess=True,
 )  # fmt: skip
-IMAGES, PROMPTS = 4, 6
-PEAK_RATE, WARM_UP = 4e-4, 60
+SHARES = {
+    "ct": 0.24, "mr": 0.21, "xray": 0.1, "ultrasound": 0.09, "fundus": 0.05, "histology": 0.07, "photograph": 0.03,
+    "abstract": 0.21,
+}  # fmt: skip
+PROMPTS = 8
+PEAK_RATE, WARM_UP, DECAY = 6e-4, 200, 0.05
 SAVE_SECONDS = 120
 
 logger = logging.getLogger(__name__)
 
 
-def export(sam: Sam, config: SamConfig, folder: Path) -> None:
+def export(state: dict[str, Tensor], config: SamConfig, folder: Path) -> None:
     """Write a checkpoint folder that `networks.sam.load_sam` reads."""
-    sha256 = save_fp16(sam, folder / "model.safetensors")
+    sha256 = save_fp16(state, folder / "model.safetensors")
     document = {"weights": "model.safetensors", "sha256": sha256, "architecture": config.to_json()}
     partial = folder / "config.json.partial"
     partial.write_text(json.dumps(document, indent=2) + "\n")
@@ -78,52 +81,32 @@ def prompts_of(boxes: Tensor, points: Tensor, draw: float) -> tuple[Tensor | Non
     return boxes, points[:, 1:]
 
 
-def loss_of(logits: Tensor, quality: Tensor, truth: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss and mean Dice of masks against coverage `truth` (n, s, s); pixels far from the box count a tenth."""
-    fine = functional.interpolate(logits[:, None], truth.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-    near = _near(boxes, truth.shape[-1])
-    entropy = functional.binary_cross_entropy_with_logits(fine, truth, weight=near, reduction="none")
+def loss_of(logits: Tensor, quality: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:
+    """Loss and mean Dice of masks; pixels far from the box count a tenth, and prompts without an object nothing."""
+    truth, weight = sample.masks, sample.weights
+    total = weight.sum().clamp(min=1)
+    near = _near(sample.boxes, truth.shape[-1])
+    entropy = functional.binary_cross_entropy_with_logits(logits, truth, weight=near, reduction="none")
     entropy = entropy.sum(dim=(1, 2)) / near.sum(dim=(1, 2))
-    soft = fine.sigmoid()
+    soft = logits.sigmoid()
     dice = 1 - (2 * (soft * truth).sum(dim=(1, 2)) + 1) / (soft.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)) + 1)
     with torch.no_grad():
-        found, real = fine > 0, truth > 0.5
+        found, real = logits > 0, truth > 0.5
         both = (found & real).sum(dim=(1, 2)).float()
-        total = found.sum(dim=(1, 2)) + real.sum(dim=(1, 2))
-        iou = both / (total - both).clamp(min=1)
-        hard = (2 * both + 1) / (total + 1)
-    error = functional.mse_loss(quality, iou)
-    return entropy.mean() + dice.mean() + 0.5 * error, hard.mean()
+        either = found.sum(dim=(1, 2)) + real.sum(dim=(1, 2))
+        iou = both / (either - both).clamp(min=1)
+        hard = (2 * both + 1) / (either + 1)
+    error = (quality - iou) ** 2
+    return ((entropy + dice + 0.5 * error) * weight).sum() / total, (hard * weight).sum() / total
 
 
 def _near(boxes: Tensor, side: int) -> Tensor:
     """Weights (n, side, side): 1 within the box grown by a quarter, 0.1 elsewhere."""
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, 0.625 * (boxes[:, 2:] - boxes[:, :2]) + 2 / side
-    axis = (torch.arange(side) + 0.5) / side
+    axis = (torch.arange(side, device=boxes.device) + 0.5) / side
     inside_x = (axis[None] - centre[:, :1]).abs() <= half[:, :1]
     inside_y = (axis[None] - centre[:, 1:]).abs() <= half[:, 1:]
     return torch.where(inside_y[:, :, None] & inside_x[:, None, :], 1.0, 0.1)
-
-
-def step(sam: Sam, optimizer: torch.optim.Optimizer, batch: list[Sample], rate: float) -> tuple[float, float]:
-    """One update; returns loss and mean Dice."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    images, truth, boxes, points = (torch.stack(parts) for parts in zip(*batch, strict=True))
-    truth, boxes, points = truth.flatten(0, 1), boxes.flatten(0, 1), points.flatten(0, 1)
-    some_boxes, some_points = prompts_of(boxes, points, torch.rand(()).item())
-    logits, quality = decode(sam, EMBEDDED, images, some_boxes, some_points)
-    total, score = loss_of(logits, quality, truth, boxes)
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(sam.parameters(), 1.0)
-    optimizer.step()
-    return total.item(), score.item()
-
-
-def rate_at(count: int, done: float) -> float:
-    """Warm-up by steps, then a cosine over the share `done` of the time budget."""
-    return PEAK_RATE * min(1.0, (count + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
 def start(config: SamConfig) -> Sam:
@@ -138,60 +121,59 @@ def start(config: SamConfig) -> Sam:
 class Run:
     """Weights, optimizer and step count that survive an interruption."""
 
-    def __init__(self, state: Path, fresh: bool) -> None:
-        self.path = state
-        self.sam = start(EMBEDDED)
-        decayed = [p for p in self.sam.parameters() if p.ndim > 1]
-        others = [p for p in self.sam.parameters() if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": decayed, "weight_decay": 0.02},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), fused=True)
-        self.count, self.spent = 0, 0.0
+    def __init__(self, state: Path, fresh: bool, device: torch.device, seconds: float) -> None:
+        self.path, self.device = state, device
+        self.sam = start(EMBEDDED).to(device)
+        self.average = Average(self.sam)
+        self.optimizer = optimizer_of(self.sam, PEAK_RATE, DECAY)
+        self.count, before = 0, 0.0
         if state.is_file() and not fresh:
-            saved = torch.load(state, weights_only=True)
+            saved = torch.load(state, weights_only=True, map_location=device)
             self.sam.load_state_dict(saved["sam"])
+            self.average.state = saved["average"]
             self.optimizer.load_state_dict(saved["optimizer"])
-            self.count, self.spent = saved["count"], saved["spent"]
+            self.count, before = saved["count"], saved["spent"]
+        self.clock = Clock(seconds, before)
 
-    def save(self, folder: Path) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        torch.save(
-            {
-                "sam": self.sam.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "count": self.count, "spent": self.spent,
-            },
-            partial,
-        )  # fmt: skip
-        partial.replace(self.path)
-        export(self.sam, EMBEDDED, folder)
+    def save(self, folder: Path, resumable: bool = True) -> None:
+        if resumable:
+            save_run(
+                self.path, sam=self.sam.state_dict(), average=self.average.state,
+                optimizer=self.optimizer.state_dict(), count=self.count, spent=self.clock.spent,
+            )  # fmt: skip
+        export(self.average.state, EMBEDDED, folder)
+
+    def step(self, sample: Sample) -> tuple[float, float]:
+        """One update; returns loss and mean Dice."""
+        set_rate(self.optimizer, self.clock.rate(PEAK_RATE, self.count, WARM_UP))
+        boxes, points = prompts_of(sample.boxes, sample.points, torch.rand(()).item())
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits, quality = decode(self.sam, EMBEDDED, sample.images, boxes, points)
+        total, score = loss_of(logits.float(), quality.float(), sample)
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.sam.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.follow(self.sam)
+        self.count += 1
+        return total.item(), score.item()
 
 
-def batches(seed: int) -> Iterator[list[Sample]]:
-    """Lists of samples, drawn by one process beside this one."""
-    stream = Stream(seed, EMBEDDED.image_size, PROMPTS)
-    return iter(DataLoader(stream, batch_size=IMAGES, num_workers=1, prefetch_factor=6, collate_fn=list))
-
-
-def train(run: Run, folder: Path, seconds: float) -> None:
+def train(run: Run, pool: Path, folder: Path, images: int) -> None:
     """Train until the budget, counted over all runs of this state, is spent."""
-    source = batches(seed=1000 + run.count)
-    saved, started, before = time.monotonic(), time.monotonic(), run.spent
-    loss = dice = math.nan
+    source = batches(pool, SHARES, images, seed=1000 + run.count)
+    saved, loss, dice = time.monotonic(), math.nan, math.nan
     columns = (TextColumn("segmentation"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        bar = progress.add_task("", total=seconds, completed=int(run.spent), state="")
-        while run.spent < seconds:
-            new_loss, new_dice = step(run.sam, run.optimizer, next(source), rate_at(run.count, run.spent / seconds))
+        bar = progress.add_task("", total=run.clock.seconds, state="")
+        while run.clock.done < 1:
+            new_loss, new_dice = run.step(sample_of(next(source), run.device, PROMPTS))
             loss = new_loss if math.isnan(loss) else 0.98 * loss + 0.02 * new_loss
             dice = new_dice if math.isnan(dice) else 0.98 * dice + 0.02 * new_dice
-            run.count += 1
-            run.spent = before + time.monotonic() - started
-            progress.update(bar, completed=run.spent, state=f"step {run.count} loss {loss:.3f} Dice {dice:.3f}")
-            if run.count % 25 == 0:
-                logger.info("step %d, %.0f s, loss %.3f, Dice %.3f", run.count, run.spent, loss, dice)
+            state = f"step {run.count} loss {loss:.3f} Dice {dice:.3f}"
+            progress.update(bar, completed=run.clock.spent, state=state)
+            if run.count % 100 == 0:
+                logger.info("%.0f s, %s", run.clock.spent, state)
             if time.monotonic() - saved > SAVE_SECONDS:
                 run.save(folder)
                 saved = time.monotonic()
@@ -200,8 +182,11 @@ def train(run: Run, folder: Path, seconds: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--pool", type=Path, required=True, help="folder that mmedagent.training.pool fills")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--images", type=int, default=4, help="images a step, each with several prompts")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("models/segmentation"))
     parser.add_argument("--state", type=Path, default=Path("build/segmentation/state.pt"))
     parser.add_argument("--fresh", action="store_true", help="start anew even if there is a state")
@@ -209,7 +194,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    train(Run(options.state, options.fresh), options.out, 60 * options.minutes)
+    run = Run(options.state, options.fresh, torch.device(options.device), 60 * options.minutes)
+    train(run, options.pool, options.out, options.images)
 
 
 if __name__ == "__main__":

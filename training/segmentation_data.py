@@ -1,206 +1,124 @@
-"""What the segmentation network learns from: objects in phantoms and in abstract scenes, with prompts for them.
+"""What the segmentation network learns from: single objects of the pool, with prompts for them, made on the device."""
 
-Abstract scenes (random textured shapes on random textured grounds) are there so that a box means "the object in
-here" on images unlike any phantom.
-"""
-
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
-from scipy import ndimage
-from torch.utils.data import IterableDataset
+from torch import Tensor
+from torch.nn import functional
 
-from mmedagent.training.phantoms import KINDS, generate
-from mmedagent.training.phantoms.base import Field, Mask, Pixels
-from mmedagent.training.phantoms.finish import between, chance, colour, degrade, display
-from mmedagent.training.phantoms.shapes import Scene, blob, fractal, make_view, noise
+from mmedagent.training.feed import Batch
+from mmedagent.training.pool import Object, Row, main_pieces
+from mmedagent.training.variation import Frames, Geometry, vary
 
-ABSTRACT_SHARE = 0.45
-REPLAY_SHARE = 0.7
-REPLAY_SIZE = 800
-LEAST_PIXELS = 12
-SKIPPED = frozenset({"vessels"})
-"""Structures that a box does not single out: a net that spans the image."""
+SKIPPED = frozenset({"vessels", "retinal vessels", "colour flow", "stroma", "body", "head"})
+"""Structures that a box does not single out: nets and grounds that span the image."""
 
+LEAST_COVERAGE = 4.0
+"""Pixels of the mask at half the image's size below which a prompt does not count."""
 
-class Objects(NamedTuple):
-    """An image, uint8 (H, W) or (H, W, 3), and the bool (H, W) masks of single connected objects in it."""
-
-    image: Pixels
-    masks: list[Mask]
+JITTER = 0.15
+NEAR = Geometry(zoom=(0.45, 1.1), stretch=0.1, turn=0.25)
 
 
 class Sample(NamedTuple):
-    """One training image with its prompts.
+    """A batch of b images with n / b prompts each.
 
     Attributes:
-        image: float32 (3, S, S) in [0, 1].
+        images: float32 (b, 3, S, S), each scaled to [0, 1] from its own range.
         masks: float32 (n, S/2, S/2) coverage of each object.
         boxes: float32 (n, 4) jittered boxes, normalised xyxy.
         points: float32 (n, 3, 3) x, y normalised and label: two points inside, one outside.
+        weights: float32 (n,), 0 for a prompt whose object is not in the view.
     """
 
-    image: torch.Tensor
-    masks: torch.Tensor
-    boxes: torch.Tensor
-    points: torch.Tensor
+    images: Tensor
+    masks: Tensor
+    boxes: Tensor
+    points: Tensor
+    weights: Tensor
 
 
-def components(masks: dict[str, Mask], rng: np.random.Generator, limit: int) -> list[Mask]:
-    """Up to `limit` connected pieces of the masks, every structure in turn, large pieces rather than small ones."""
-    queues: list[list[Mask]] = []
-    for name, mask in masks.items():
-        if name in SKIPPED:
-            continue
-        labels, count = ndimage.label(mask)
-        areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-        fit = np.flatnonzero(areas >= LEAST_PIXELS)
-        if len(fit):
-            picks = rng.choice(fit, min(len(fit), 3), replace=False, p=areas[fit] ** 0.5 / (areas[fit] ** 0.5).sum())
-            queues.append([labels == index + 1 for index in picks])
-    rng.shuffle(queues)
-    turns = (queue[turn] for turn in range(3) for queue in queues if turn < len(queue))
-    return [mask for mask, _ in zip(turns, range(limit), strict=False)]
+def choose(row: Row, rng: np.random.Generator, prompts: int) -> list[Object]:
+    """Objects to prompt for: every structure in turn, larger pieces rather than small ones; some twice if few."""
+    queues: dict[int, list[Object]] = {}
+    for one in main_pieces(row.objects):
+        if one.alone and row.names[one.structure] not in SKIPPED:
+            queues.setdefault(one.structure, []).append(one)
+    chosen: list[Object] = []
+    for turn in range(3):
+        for pieces in rng.permutation(np.array(list(queues), np.int64)):
+            rest = queues[int(pieces)]
+            if turn < 1 or rng.random() < 0.5:
+                weights = np.array([one.area for one in rest]) ** 0.5
+                chosen.append(rest[int(rng.choice(len(rest), p=weights / weights.sum()))])
+    return [chosen[place % len(chosen)] for place in range(prompts)] if chosen else []
 
 
-def _texture(rng: np.random.Generator, size: int, spread: float) -> Field:
-    """A ground of random scale and direction around a random level."""
-    level = between(rng, 0.05, 0.95)
-    if chance(rng, 0.3):
-        return np.full((size, size), level, np.float32)
-    pattern = (
-        fractal(rng, size, between(rng, 2, 40), 3)
-        if chance(rng, 0.5)
-        else noise(rng, size, between(rng, 3, 90), stretch=float(np.exp(rng.normal(0, 1))))
-    )
-    return np.float32(level) + np.float32(spread * rng.exponential(0.6)) * pattern
+def sample_of(batch: Batch, device: torch.device, prompts: int) -> Sample:
+    """Views of the batch's images, each prompted for `prompts` objects."""
+    rng = np.random.default_rng(int(torch.randint(2**31, ())))
+    images, bits = batch.to(device)
+    count, size = len(images), images.shape[-1]
+    picked = [choose(row, rng, prompts) for row in batch.rows]
+    whole = Object(0, (0, 0, size, size), 0, alone=True)
+    objects = [one for chosen in picked for one in (chosen or [whole] * prompts)]
+    real = torch.tensor([bool(chosen) for chosen in picked], device=device).repeat_interleave(prompts)
+    masks = object_masks(bits, objects, prompts)
+    flips = torch.rand(2, count, device=device) < 0.5
+    view = Frames.draw(NEAR, flips[0], flips[1])
+    seen = vary(view.apply(images), 0.7)
+    inverted = torch.rand(count, 1, 1, 1, device=device) < 0.08
+    seen = torch.where(inverted, 1 - seen, seen)
+    low, high = seen.amin(dim=(1, 2, 3), keepdim=True), seen.amax(dim=(1, 2, 3), keepdim=True)
+    fine = view.apply(masks.view(count, prompts, size, size)).view(-1, 1, size, size)
+    coverage = functional.avg_pool2d(fine, 2)[:, 0]
+    boxes, area = boxes_of(coverage > 0.5)
+    weights = (real & (area >= LEAST_COVERAGE)).float()
+    return Sample((seen - low) / (high - low).clamp(min=1e-6), coverage, jitter(boxes), clicks(coverage), weights)
 
 
-def abstract(rng: np.random.Generator, size: int) -> Objects:
-    """Random objects with random texture, edge and brightness, some with rings, cores or holes."""
-    scene = Scene(make_view(rng, size, tilt=1.0, warp=between(rng, 0, 0.12)), 0.0)
-    scene.value[:] = _texture(rng, size, 0.15)
-    if chance(rng, 0.3):
-        scene.paint(blob(scene.view, rng, (0, 0), (0.9, 0.8), lumps=0.06), _texture(rng, size, 0.1), "0")
-    for index in range(int(rng.integers(2, 9))):
-        place = (between(rng, -0.9, 0.9), between(rng, -0.9, 0.9))
-        longest = float(np.exp(rng.uniform(np.log(0.06), np.log(0.6))))
-        radii = (longest, longest * between(rng, 0.3, 1))
-        angle, lumps = between(rng, 0, 3.1), float(rng.choice([0.0, 0.05, 0.12, 0.25]))
-        shape = blob(scene.view, rng, place, radii, angle, lumps, edge=float(np.exp(rng.uniform(0, 2))))
-        scene.paint(shape * between(rng, 0.5, 1), _texture(rng, size, 0.12), str(index + 1), inside=chance(rng, 0.2))
-        if chance(rng, 0.3):
-            share = between(rng, 0.4, 0.85)
-            core = blob(scene.view, rng, place, (radii[0] * share, radii[1] * share), angle, lumps)
-            scene.paint(core, _texture(rng, size, 0.12), f"core {index}", inside=chance(rng, 0.6))
-    values = degrade(rng, scene.value)
-    if chance(rng, 0.65):
-        image = display(rng, values)
-    else:
-        other = np.stack([values, _texture(rng, size, 0.05), _texture(rng, size, 0.05)], axis=-1)
-        mix = rng.dirichlet((1, 0.4, 0.4), 3).astype(np.float32)
-        image = colour(other @ mix.T)
-    return Objects(image, components(scene.masks(LEAST_PIXELS), rng, 12))
+def object_masks(bits: Tensor, objects: list[Object], prompts: int) -> Tensor:
+    """float32 (n, S, S): the bits of each object's structure inside its box."""
+    device, size = bits.device, bits.shape[-1]
+    place = torch.tensor([one.structure for one in objects], device=device, dtype=torch.int32)
+    box = torch.tensor([one.box for one in objects], device=device)
+    axis = torch.arange(size, device=device)
+    inside_x = (axis >= box[:, :1]) & (axis < box[:, 2:3])
+    inside_y = (axis >= box[:, 1:2]) & (axis < box[:, 3:])
+    structure = (bits.repeat_interleave(prompts, dim=0) >> place[:, None, None]) & 1
+    return structure.float() * (inside_y[:, :, None] & inside_x[:, None, :])
 
 
-def from_phantom(kind: str, rng: np.random.Generator, size: int, limit: int = 12) -> Objects:
-    """The objects of one phantom."""
-    phantom = generate(kind, rng, size)
-    return Objects(phantom.image, components(phantom.masks, rng, limit))
+def boxes_of(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Tight normalised boxes (n, 4) of bool masks (n, s, s), for an empty one the whole image, and pixels (n,)."""
+    side = masks.shape[-1]
+    ends = []
+    for over in (1, 2):
+        line = masks.any(dim=over).float()
+        first, last = line.argmax(dim=1), side - line.flip(1).argmax(dim=1)
+        ends.append((first / side, last / side))
+    boxes = torch.stack([ends[0][0], ends[1][0], ends[0][1], ends[1][1]], dim=1)
+    area = masks.sum(dim=(1, 2))
+    whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=masks.device)
+    return torch.where(area[:, None] > 0, boxes, whole), area
 
 
-def box_of(mask: Mask) -> Field:
-    """Tight normalised box (x1, y1, x2, y2) of a mask that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    height, width = mask.shape
-    edges = (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
-    return np.asarray(edges, np.float32)
-
-
-def jitter(box: Field, rng: np.random.Generator, most: float = 0.15) -> Field:
+def jitter(boxes: Tensor, most: float = JITTER) -> Tensor:
     """Move each edge by up to `most` of the side, more often outwards, within the image."""
-    side = np.tile(box[2:] - box[:2], 2)
-    outwards = np.array([-1, -1, 1, 1], np.float32)
-    moved = box + outwards * side * rng.uniform(-0.4 * most, most, 4) * rng.random()
-    return np.clip(moved, 0, 1).astype(np.float32)
+    side = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    outwards = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=boxes.device)
+    draw = torch.empty_like(boxes).uniform_(-0.4 * most, most) * torch.rand(len(boxes), 1, device=boxes.device)
+    moved = (boxes + outwards * side * draw).clamp(0, 1)
+    return torch.where(((moved[:, 2:] - moved[:, :2]) > 0.004).all(dim=1, keepdim=True), moved, boxes)
 
 
-def augment(objects: Objects, rng: np.random.Generator) -> Objects:
-    """Random crop, mirror and quarter turn; rarely a negative."""
-    image, masks = objects
-    size = image.shape[0]
-    if chance(rng, 0.4):
-        side = round(size * between(rng, 0.45, 0.95))
-        top, left = (int(rng.integers(0, size - side + 1)) for _ in range(2))
-        area = (slice(top, top + side), slice(left, left + side))
-        image = np.asarray(Image.fromarray(image[area]).resize((size, size), Image.Resampling.BILINEAR))
-        near = Image.Resampling.NEAREST
-        masks = [np.asarray(Image.fromarray(mask[area]).resize((size, size), near)) for mask in masks]
-    turns, mirror = int(rng.integers(4)), chance(rng, 0.5)
-    image = np.rot90(image[:, ::-1] if mirror else image, turns)
-    masks = [np.rot90(mask[:, ::-1] if mirror else mask, turns) for mask in masks]
-    if chance(rng, 0.08):
-        image = 255 - image
-    if image.ndim == 3 and chance(rng, 0.2):
-        image = image.mean(axis=2).astype(np.uint8)
-    return Objects(image, [mask for mask in masks if mask.sum() >= LEAST_PIXELS])
-
-
-def _clicks(mask: Mask, rng: np.random.Generator) -> Field:
-    """Two points inside and one outside, (3, 3): x, y, label."""
+def clicks(coverage: Tensor) -> Tensor:
+    """Two random points inside and one outside each object, (n, 3, 3): x, y, label."""
+    count, side = len(coverage), coverage.shape[-1]
     points = []
-    for label, where in ((1, mask), (1, mask), (0, ~mask)):
-        rows, columns = np.nonzero(where)
-        pick = int(rng.integers(len(rows))) if len(rows) else 0
-        place = (columns[pick] + 0.5, rows[pick] + 0.5) if len(rows) else (0.5, 0.5)
-        points.append((place[0] / mask.shape[1], place[1] / mask.shape[0], label))
-    return np.asarray(points, np.float32)
-
-
-def to_sample(objects: Objects, rng: np.random.Generator, prompts: int) -> Sample:
-    """Scale the image as MedSAM does and prompt `prompts` objects, some twice if there are fewer."""
-    image = objects.image if objects.image.ndim == 3 else np.repeat(objects.image[..., None], 3, axis=2)
-    values = torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)
-    low, high = values.min(), values.max()
-    order = np.resize(rng.permutation(len(objects.masks)), prompts)
-    masks = [objects.masks[index] for index in order]
-    size = image.shape[0] // 2
-    coverage = np.stack([mask.reshape(size, 2, size, 2).mean(axis=(1, 3)) for mask in masks]).astype(np.float32)
-    return Sample(
-        (values - low) / (high - low).clamp(min=1e-8),
-        torch.from_numpy(coverage),
-        torch.from_numpy(np.stack([jitter(box_of(mask), rng) for mask in masks])),
-        torch.from_numpy(np.stack([_clicks(mask, rng) for mask in masks])),
-    )
-
-
-class Stream(IterableDataset[Sample]):
-    """Endless samples; a scene is seen about three times, each time augmented and prompted anew, to save drawing."""
-
-    def __init__(self, seed: int, size: int, prompts: int) -> None:
-        self.seed, self.size, self.prompts = seed, size, prompts
-
-    def __iter__(self) -> Iterator[Sample]:
-        worker = torch.utils.data.get_worker_info()
-        torch.set_num_threads(1)
-        rng = np.random.default_rng([self.seed, 0 if worker is None else worker.id])
-        past: list[Objects] = []
-        while True:
-            if len(past) >= REPLAY_SIZE // 8 and chance(rng, REPLAY_SHARE):
-                objects = past[int(rng.integers(len(past)))]
-            else:
-                objects = self._draw(rng)
-                past.append(objects)
-                if len(past) > REPLAY_SIZE:
-                    past.pop(int(rng.integers(len(past))))
-            changed = augment(objects, rng)
-            if changed.masks:
-                yield to_sample(changed, rng, self.prompts)
-
-    def _draw(self, rng: np.random.Generator) -> Objects:
-        if chance(rng, ABSTRACT_SHARE):
-            return abstract(rng, self.size)
-        return from_phantom(str(rng.choice(KINDS, p=(0.27, 0.23, 0.12, 0.13, 0.08, 0.12, 0.05))), rng, self.size)
+    for label, where in ((1.0, coverage), (1.0, coverage), (0.0, 1 - coverage)):
+        pick = ((where > 0.5) * torch.rand_like(where)).flatten(1).argmax(dim=1)
+        x, y = (pick % side + 0.5) / side, (pick // side + 0.5) / side
+        points.append(torch.stack([x, y, torch.full((count,), label, device=coverage.device)], dim=1))
+    return torch.stack(points, dim=1)

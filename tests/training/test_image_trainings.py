@@ -1,0 +1,176 @@
+"""The trainings on the pool: targets follow the images, a step learns, and what is written loads again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmedagent.networks.clip import load_clip
+from mmedagent.networks.glance import load_glance
+from mmedagent.networks.grounding import load_grounding, to_corners
+from mmedagent.training import classification, glance, grounding
+from mmedagent.training.classification_captions import all_texts
+from mmedagent.training.feed import Batch, batches
+from mmedagent.training.grounding_data import Maker
+from mmedagent.training.grounding_loss import loss_of
+from mmedagent.training.grounding_names import WORDINGS, load_names
+from mmedagent.training.pool import Pool
+from mmedagent.training.segmentation_data import boxes_of, jitter, object_masks, sample_of
+from mmedagent.training.text_bank import make, read, write
+from mmedagent.training.variation import Frames, Geometry, vary
+from training.small_pool import write_small_pool
+
+CPU = torch.device("cpu")
+KINDS = ("ct", "fundus", "other")
+SHARES = dict.fromkeys(KINDS, 1.0)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return write_small_pool(tmp_path_factory.mktemp("pool"), KINDS)
+
+
+@pytest.fixture(scope="module")
+def texts(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "texts.safetensors"
+    reader = Pool(pool)
+    reader.refresh()
+    names = load_names().structures
+    phrases = [wording.format(text) for one in names for text in (one.name, *one.seen) for wording in WORDINGS]
+    write(make(all_texts(reader.rows()), phrases), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def batch(pool: Path) -> Batch:
+    return next(batches(pool, SHARES, 6, seed=0))
+
+
+def test_no_held_out_name_is_trained_on() -> None:
+    names = load_names()
+    held_out = [text.lower() for one in names.structures for text in one.held_out]
+    trained = {text.lower() for text in names.training_phrases()}
+    assert len(held_out) == len(set(held_out)) >= 120
+    assert not trained & set(held_out)
+
+
+def test_the_same_view_moves_image_and_mask() -> None:
+    torch.manual_seed(0)
+    mask = torch.zeros(8, 1, 64, 64)
+    mask[:, :, 20:40, 10:30] = 1
+    sides = torch.arange(8) % 2 == 0
+    view = Frames.draw(Geometry(zoom=(0.9, 1.1)), sides, torch.zeros(8, dtype=torch.bool))
+
+    once, twice = view.apply(mask), view.of(torch.arange(8)).apply(mask)
+
+    torch.testing.assert_close(once, twice)
+    columns = torch.arange(64.0)
+    middle = (once[:, 0].sum(dim=1) * columns).sum(dim=1) / once.sum(dim=(1, 2, 3))
+    assert bool(((middle > 32) == sides).all())
+
+
+def test_variation_keeps_the_range_and_changes_the_image() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(16, 3, 48, 48)
+    varied = vary(images)
+    assert float(varied.min()) >= 0
+    assert float(varied.max()) <= 1
+    assert float((varied - images).abs().mean()) > 0.01
+
+
+def test_prompts_of_the_segmentation_show_their_objects(batch: Batch) -> None:
+    torch.manual_seed(0)
+    sample = sample_of(batch, CPU, 4)
+    assert sample.images.shape == (6, 3, 256, 256)
+    assert sample.masks.shape == (24, 128, 128)
+    real = sample.weights > 0
+    assert 0 < int(real.sum()) < 24
+    for mask, box, points in zip(sample.masks[real], sample.boxes[real], sample.points[real], strict=True):
+        x, y = (points[0, :2] * 128).long().tolist()
+        assert mask[y, x] > 0.5
+        assert bool((box[:2] < box[2:]).all())
+
+
+def test_a_mask_stays_within_its_box_and_gives_it_back(batch: Batch) -> None:
+    row = batch.rows[0]
+    masks = object_masks(batch.bits[:1], list(row.objects[:3]), 3)
+    boxes, area = boxes_of(masks > 0)
+    for one, box, pixels in zip(row.objects[:3], boxes, area, strict=True):
+        assert pixels >= one.area
+        assert (box * 256).tolist() == pytest.approx(one.box)
+    moved = jitter(boxes)
+    assert float((moved - boxes).abs().max()) <= 0.15
+
+
+def test_targets_of_the_grounding_are_where_the_prompts_masks_are(batch: Batch, texts: Path) -> None:
+    torch.manual_seed(0)
+    sample = Maker(load_names(), read(texts), CPU)(batch)
+    assert bool(sample.real.any())
+    for image, which in sample.real.nonzero().tolist():
+        prompt = int(sample.owners[image][sample.tokens[image, which]].unique())
+        x1, y1, x2, y2 = (to_corners(sample.boxes[image, which]) * 32).tolist()
+        region = sample.regions[image, prompt]
+        inside = region[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
+        assert float(inside.sum()) > 0
+    absent = [row for row in range(6) if not bool(sample.real[row].any())]
+    assert all(float(sample.regions[row].sum()) == 0 for row in absent if not batch.rows[row].modality)
+
+
+def test_grounding_learns_and_loads_again(batch: Batch, texts: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trainer = grounding.Trainer(texts, tmp_path / "work", CPU, seconds=1e6)
+    sample = trainer.make(Batch(batch.images[:2], batch.bits[:2], batch.rows[:2]))
+    optimizer = torch.optim.AdamW(trainer.parts.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(5):
+        loss, _ = loss_of(trainer.predict(sample), sample, set_weight=1.0)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    trainer.save(tmp_path / "out")
+
+    network = load_grounding(tmp_path / "out")
+
+    assert losses[-1] < losses[0]
+    (found,) = network.detect([np.zeros((50, 70), np.uint8)], [["liver", "spleen"]], [0.0])
+    assert len(found.boxes) == len(found.scores) == len(found.phrases)
+
+
+def test_classification_learns_and_loads_again(batch: Batch, texts: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trainer = classification.Trainer(read(texts), tmp_path, CPU, seconds=1e6)
+    losses = [trainer.step(batch) for _ in range(6)]
+    temperatures = dict.fromkeys(("modality", "anatomy", "histology", "finding", "medical"), 1.0)
+    classification.export(trainer.average.state, trainer.config, temperatures, tmp_path / "out")
+
+    model = load_clip(tmp_path / "out")
+
+    assert min(losses[3:]) < losses[0]
+    assert model.encode_images([np.zeros((50, 70), np.uint8)]).shape == (1, 256)
+
+
+def test_the_glance_learns_and_loads_again(pool: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    names = {**dict.fromkeys(("view", "technique", "findings", "sides"), ("a", "b")), "modality": ("CT", "fundus")}
+    names |= {"anatomy": ("abdomen", "eye"), "structures": ("liver", "optic disc")}
+    net = glance.GlanceNet({head: len(known) for head, known in names.items()})
+    data = next(batches(pool, SHARES, 6, seed=1))
+    targets = glance.targets_of(data.rows, names)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(8):
+        loss = glance.loss_of(net(glance.seen(data, CPU)), targets)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    one = dict.fromkeys(names, 1.0)
+    glance.export(net, glance.GlanceConfig(sha256="0" * 64, names=names, temperatures=one, accuracies=one), tmp_path)
+
+    seen = load_glance(tmp_path).at(np.zeros((40, 60, 3), np.uint8))
+
+    assert losses[-1] < losses[0]
+    assert sum(seen.chances["modality"].values()) == pytest.approx(1)
