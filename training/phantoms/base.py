@@ -30,7 +30,7 @@ class Phantom:
         anatomy: the body part, such as "abdomen", "brain", "chest", "eye" or "tissue".
         masks: structure name -> bool (H, W); every mask has at least 12 pixels.
         findings: names of abnormal findings in the image, sorted; empty for a normal image.
-        view: how the body part is seen, such as "axial", "sagittal", "coronal", "frontal"; empty where that has no name.
+        view: how the body part is seen: "axial", "sagittal", "coronal", "frontal", ...; empty where that has no name.
         technique: MR weighting ("T1", "T2", "FLAIR"), stain ("H&E", "IHC") or the like; empty where there is none.
         report: the text of chest radiographs, else None.
         hounsfield: int16 (H, W) CT numbers before windowing, of CT phantoms only.
