@@ -39,7 +39,7 @@ def measure(driver: Driver, cases: Sequence[Case], vocabulary: Vocabulary) -> li
 def _organs(case: Case, vocabulary: Vocabulary) -> list[Structure]:
     """Organs of the image that may be asked for in one call."""
     shown = {one.name: one for one in vocabulary.structures if one.masks & case.masks.keys() and not one.small}
-    calls = without_clashes({name: name for name in shown}, vocabulary)
+    calls = without_clashes({name: name for name in shown}, vocabulary, frozenset(shown))
     return [shown[name] for name in calls[0][:_MOST_NAMES]] if calls else []
 
 

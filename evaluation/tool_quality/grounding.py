@@ -22,7 +22,7 @@ LEAST_INSTANCES = 5
 _CRUMB = 0.1
 """Pieces below this share of their structure's largest piece, left over by overlaps, count neither way."""
 
-_PROMPTS_A_CALL = 8
+_PROMPTS_A_CALL = 10
 _SYNONYM_STEP = 3
 """Synonyms are asked on every so many images: there are several for each name."""
 
@@ -48,9 +48,10 @@ class Vocabulary:
     structures: tuple[Structure, ...]
     alike: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    def may_clash(self, first: str, second: str) -> bool:
-        """Whether two names, asked in one call, may compete for a box."""
-        return first == second or second in self.alike.get(first, frozenset())
+    def may_clash(self, first: str, second: str, shown: frozenset[str]) -> bool:
+        """Whether two names, asked in one call, may compete for a box of something that is shown."""
+        near, far = (self.alike.get(name, frozenset()) | {name} for name in (first, second))
+        return second in near and bool((near | far) & shown)
 
     def shown(self, case: Case) -> frozenset[str]:
         """Names of what is in the image."""
@@ -182,8 +183,8 @@ def _rankings(exam: Exam, cases: Sequence[Case], texts: Mapping[str, str]) -> di
     for case in cases:
         here = exam.occurring[case.kind]
         asked = {text: name for text, name in texts.items() if structures[name].masks & here}
-        calls = [[exam.wording(text) for text in group] for group in without_clashes(asked, exam.vocabulary)]
-        found = detect(exam.driver, case, calls, AP_THRESHOLD)
+        calls = without_clashes(asked, exam.vocabulary, exam.vocabulary.shown(case))
+        found = detect(exam.driver, case, [[exam.wording(text) for text in call] for call in calls], AP_THRESHOLD)
         parts = {name: list(pieces(name, mask)) for name, mask in case.masks.items()}
         for text in asked:
             true, ignored = _truth(structures[texts[text]], parts)
@@ -204,12 +205,16 @@ def _truth(structure: Structure, parts: Mapping[str, Sequence[Piece]]) -> tuple[
     return whole, crumbs
 
 
-def without_clashes(texts: Mapping[str, str], vocabulary: Vocabulary) -> list[list[str]]:
-    """Texts (prompt -> name) in as few calls as come of filling them in turn, none with two that may clash."""
+def without_clashes(texts: Mapping[str, str], vocabulary: Vocabulary, shown: frozenset[str]) -> list[list[str]]:
+    """Texts (prompt -> name) put into calls, each into the first that is not full and has none that it may clash with.
+
+    `shown` are the names of what is in the image.
+    """
     calls: list[list[str]] = []
     for text, name in texts.items():
         for call in calls:
-            if len(call) < _PROMPTS_A_CALL and not any(vocabulary.may_clash(texts[one], name) for one in call):
+            clash = any(vocabulary.may_clash(texts[one], name, shown) for one in call)
+            if not clash and len(call) < _PROMPTS_A_CALL:
                 call.append(text)
                 break
         else:

@@ -124,9 +124,11 @@ def test_grounding_without_text_asks_one_word() -> None:
 def test_names_that_may_clash_are_asked_apart() -> None:
     vocabulary = grounding.read_vocabulary(VOCABULARY)
     texts = {"liver": "liver", "hepatic tissue": "liver", "liver lesion": "liver lesion", "spleen": "spleen"}
-    assert grounding.without_clashes(texts, vocabulary) == [["liver", "spleen"], ["hepatic tissue"], ["liver lesion"]]
-    many = {f"spleen {number}": f"spleen {number}" for number in range(20)}
-    assert [len(call) for call in grounding.without_clashes(many, vocabulary)] == [8, 8, 4]
+    apart = grounding.without_clashes(texts, vocabulary, frozenset({"liver"}))
+    assert apart == [["liver", "spleen"], ["hepatic tissue"], ["liver lesion"]]
+    assert grounding.without_clashes(texts, vocabulary, frozenset()) == [list(texts)]
+    many = {f"spleen {number}": f"spleen {number}" for number in range(24)}
+    assert [len(call) for call in grounding.without_clashes(many, vocabulary, frozenset())] == [10, 10, 4]
 
 
 def test_crumbs_of_a_structure_need_not_be_found() -> None:
