@@ -16,15 +16,18 @@ MAX_LISTED = 5
 
 
 class Report(BaseModel):
-    """Findings and impression, and the probability in [0, 1] behind each finding."""
+    """Findings and impression, and the probability in [0, 1] behind each finding; or a note why there is no report."""
 
     findings: str
     impression: str
     probabilities: dict[str, float]
+    note: str = ""
 
 
 def sentences(data: JsonObject, action: Action, image: ImageRef | None) -> list[str]:
     report = Report.model_validate(data)
+    if report.note:
+        return [report.note]
     found = _headed("Findings", report.findings) + _headed("Impression", report.impression)
     if not found:
         return ["The report is empty: nothing was found that it could state."]
