@@ -6,10 +6,9 @@ caller, and then only with `weights_only=True`, so that no code in the file is e
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from mmedagent.protocol.errors import CheckpointError
 
-__all__ = ["CheckpointError", "load_state", "load_strict", "save_fp16", "sha256_file"]
+__all__ = ["CheckpointError", "load_state", "load_strict", "misfit", "require_hash", "save_fp16", "sha256_file"]
 
 TORCH_SUFFIXES = frozenset({".pth", ".pt", ".bin"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -40,6 +39,15 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def require_hash(path: Path, sha256: str) -> None:
+    """Raises `CheckpointError` when the file is missing or is not the one with this sha256."""
+    if not _SHA256.fullmatch(sha256):
+        raise CheckpointError(f"the sha256 pinned for {path.name} is not 64 lower-case hex digits")
+    found = sha256_file(path)
+    if found != sha256:
+        raise CheckpointError(f"{path.name} is not the pinned file: sha256 {found}, expected {sha256}")
+
+
 def load_state(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     """Read a flat `name -> tensor` state from a `.safetensors` or a pinned torch archive.
 
@@ -52,7 +60,7 @@ def load_state(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
             tensors by name.
     """
     if sha256 is not None:
-        _require_hash(path, sha256)
+        require_hash(path, sha256)
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     if path.suffix in TORCH_SUFFIXES:
@@ -74,18 +82,28 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     missing = sorted(own.keys() - state.keys())
     unexpected = sorted(state.keys() - own.keys())
     if missing or unexpected:
-        raise CheckpointError(
-            f"checkpoint does not fit {type(module).__name__}: "
-            f"{_listed('missing', missing)}; {_listed('unexpected', unexpected)}"
-        )
+        raise CheckpointError(misfit(type(module).__name__, missing, unexpected))
     misshapen = [
         f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
         for key, tensor in own.items()
         if state[key].shape != tensor.shape
     ]
     if misshapen:
-        raise CheckpointError(f"checkpoint does not fit {type(module).__name__}: {_listed('misshapen', misshapen)}")
+        raise CheckpointError(misfit(type(module).__name__, misshapen=misshapen))
     module.load_state_dict({key: state[key].to(tensor.dtype) for key, tensor in own.items()}, strict=True)
+
+
+def misfit(
+    network: str, missing: Sequence[str] = (), unexpected: Sequence[str] = (), misshapen: Sequence[str] = ()
+) -> str:
+    """One sentence that counts and names the tensors for which a checkpoint does not fit a network."""
+    kinds = [
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("misshapen", misshapen),
+    ]
+    counted = "; ".join(_listed(what, keys) for what, keys in kinds if keys)
+    return f"checkpoint does not fit {network}: {counted}"
 
 
 def save_fp16(source: nn.Module | Mapping[str, Tensor], path: Path) -> str:
@@ -113,14 +131,6 @@ def save_fp16(source: nn.Module | Mapping[str, Tensor], path: Path) -> str:
     return sha256_file(path)
 
 
-def _require_hash(path: Path, sha256: str) -> None:
-    if not _SHA256.fullmatch(sha256):
-        raise CheckpointError(f"the sha256 pinned for {path.name} is not 64 lower-case hex digits")
-    found = sha256_file(path)
-    if found != sha256:
-        raise CheckpointError(f"{path.name} is not the pinned file: sha256 {found}, expected {sha256}")
-
-
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"checkpoint file {path.name} does not exist")
@@ -141,7 +151,7 @@ def _load_torch_archive(path: Path) -> dict[str, Tensor]:
     return {str(key): value for key, value in state.items()}
 
 
-def _listed(what: Literal["missing", "unexpected", "misshapen"], keys: list[str]) -> str:
+def _listed(what: str, keys: Sequence[str]) -> str:
     shown = ", ".join(keys[:_SHOWN_KEYS])
     more = f", and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
-    return f"{len(keys)} {what}" + (f" ({shown}{more})" if keys else "")
+    return f"{len(keys)} {what} ({shown}{more})"

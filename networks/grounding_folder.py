@@ -1,0 +1,191 @@
+"""The checkpoint folder of a Grounding DINO: what it holds, and how its tensors come into the network of transformers.
+
+Three kinds are read, each strictly:
+
+- a folder in the Hugging Face layout: `config.json`, `model.safetensors`, `preprocessor_config.json`, a tokenizer;
+- the same, referring to MiniLM instead of carrying a text backbone of its own (`"text_base": {"sha256": ...}` in
+  `config.json`); its weights file then holds everything but the tensors of MiniLM;
+- an original `.pth` with `grounding.json`, see `mmedagent.networks.grounding_original`.
+
+`"weights_sha256"` in `config.json` pins the weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from torch import Tensor
+
+from mmedagent.networks.checkpoints import CheckpointError, load_strict
+from mmedagent.networks.grounding_original import GROUNDING_FILE, UNREAD_NORM, convert
+from mmedagent.networks.minilm import MINILM_SHA256, load_minilm, load_tokenizer
+from mmedagent.networks.pretrained import fit_pretrained
+
+if TYPE_CHECKING:
+    from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection
+
+CONFIG_FILE, WEIGHTS = "config.json", "model.safetensors"
+TEXT_PREFIX = "model.text_backbone."
+TIED = "model.decoder.bbox_embed."
+"""The decoder's own box heads, which are the detector's under a second name."""
+
+SPECIAL_IDS = {"[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
+"""Token numbers by which the network parts a caption; they are those of BERT base uncased."""
+
+_OWN_KEYS = frozenset({"text_base", "weights_sha256"})
+
+
+class GroundingFolder(NamedTuple):
+    """What a folder says about itself.
+
+    Attributes:
+        config: fields of a `GroundingDinoConfig`.
+        weights: the weights file, which need not be there.
+        sha256: what it must hash to, if the folder says so.
+        over_minilm: whether the text backbone is MiniLM, and not in the file.
+        original: whether the file is in the original layout.
+    """
+
+    config: dict[str, Any]
+    weights: Path
+    sha256: str | None
+    over_minilm: bool = False
+    original: bool = False
+
+
+def read_folder(folder: Path) -> GroundingFolder:
+    """Raises `CheckpointError` when `grounding.json` or `config.json` is missing, or not in its form."""
+    if (folder / GROUNDING_FILE).is_file():
+        return _read_original_folder(folder)
+    config = read_json(folder / CONFIG_FILE)
+    base = config.get("text_base")
+    if base is not None and (not isinstance(base, dict) or base.get("sha256") != MINILM_SHA256):
+        raise CheckpointError(f"the text base that {CONFIG_FILE} names is not MiniLM")
+    values = {key: value for key, value in config.items() if key not in _OWN_KEYS}
+    return GroundingFolder(values, folder / WEIGHTS, config.get("weights_sha256"), over_minilm=base is not None)
+
+
+def _read_original_folder(folder: Path) -> GroundingFolder:
+    document = read_json(folder / GROUNDING_FILE)
+    name, sha256, given = document.get("weights"), document.get("sha256"), document.get("architecture", {})
+    if not isinstance(name, str) or Path(name).name != name or not isinstance(sha256, str):
+        raise CheckpointError(f'{GROUNDING_FILE} needs "weights" (a file name) and "sha256"')
+    if not isinstance(given, dict):
+        raise CheckpointError(f"the architecture in {GROUNDING_FILE} is not an object")
+    return GroundingFolder({**given, "model_type": "grounding-dino"}, folder / name, sha256, original=True)
+
+
+def fit_network(
+    described: GroundingFolder, state: Mapping[str, Tensor], device: str = "cpu"
+) -> GroundingDinoForObjectDetection:
+    """The network of a folder with the tensors of its weights file.
+
+    Args:
+        described: the folder.
+        state: names to tensors as in the file.
+        device: "meta" to try names and shapes alone, without memory.
+
+    Raises:
+        CheckpointError: keys are missing or unexpected, or a shape differs; the message names them.
+    """
+    from transformers import GroundingDinoForObjectDetection  # transformers takes seconds to import
+
+    if not described.original and not described.over_minilm:
+        config = _configuration(described.config)
+        network = fit_pretrained(GroundingDinoForObjectDetection, config, state, device, UNREAD_NORM)
+        return network.eval().requires_grad_(requires_grad=False)
+    with torch.device(device):
+        # Some parameters of transformers' network come to be on the CPU all the same.
+        network = build_network(described.config).to(device)
+    if described.original:
+        full = convert(state, network)
+    else:
+        base = {f"{TEXT_PREFIX}{name}": value for name, value in load_minilm().state_dict().items()}
+        full = _with_tied({**state, **base}, network.config.decoder_layers)
+    load_strict(network, full)
+    return network.requires_grad_(requires_grad=False)
+
+
+def build_network(config: Mapping[str, Any]) -> GroundingDinoForObjectDetection:
+    """The network with random weights from the content of a `config.json`.
+
+    Raises:
+        CheckpointError: the configuration describes no Grounding DINO.
+    """
+    from transformers import GroundingDinoForObjectDetection
+
+    try:
+        return GroundingDinoForObjectDetection(_configuration(config)).eval()
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{CONFIG_FILE} describes no Grounding DINO that transformers can build") from error
+
+
+def own_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's state without the text backbone and without second names of the box head."""
+    first = "bbox_embed.0."
+    twice = tuple(name for name in state if name.startswith("bbox_embed.") and not name.startswith(first))
+    return {name: value for name, value in state.items() if not name.startswith((TEXT_PREFIX, TIED, *twice))}
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """From `tokenizer.json` or `vocab.txt`, or MiniLM's, which has the vocabulary of BERT base uncased.
+
+    Raises:
+        CheckpointError: the special tokens have other numbers than the network takes for granted.
+    """
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    elif (folder / "vocab.txt").is_file():
+        tokenizer = Tokenizer(WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))  # noqa: S106
+        tokenizer.normalizer = BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = BertPreTokenizer()
+    else:
+        tokenizer = load_tokenizer()
+    if {token: tokenizer.token_to_id(token) for token in SPECIAL_IDS} != SPECIAL_IDS:
+        raise CheckpointError("the tokenizer does not have the vocabulary of BERT base uncased")
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises `CheckpointError` when the file is missing or not a JSON object."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is missing or not JSON") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path.name} is not a JSON object")
+    return content
+
+
+def _configuration(config: Mapping[str, Any]) -> GroundingDinoConfig:
+    from transformers import GroundingDinoConfig
+
+    values = {key: value for key, value in config.items() if key not in _OWN_KEYS}
+    if values.get("model_type") != "grounding-dino":
+        raise CheckpointError(f"{CONFIG_FILE} does not describe a Grounding DINO")
+    try:
+        return GroundingDinoConfig.from_dict(values)
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{CONFIG_FILE} describes no Grounding DINO that transformers can build") from error
+
+
+def _with_tied(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Give the box head, which all decoder layers share, its other names, which files leave out."""
+    full = dict(state)
+    for name, value in state.items():
+        if name.startswith("bbox_embed.0."):
+            for layer in range(layers):
+                own = f"bbox_embed.{layer}.{name.removeprefix('bbox_embed.0.')}"
+                full.setdefault(own, value)
+                full.setdefault(f"model.decoder.{own}", value)
+    return full
