@@ -6,6 +6,7 @@ all. A label stands for one or more names that phantoms use.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mmedagent.training.pool import Row
 
@@ -315,6 +316,7 @@ def phrasings(label: Label) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*bare, *worded)))
 
 
+@lru_cache(maxsize=4096)
 def captions(modality: int, anatomy: int, finding: int) -> tuple[str, ...]:
     """Captions of a whole image, from places in `MODALITIES`, `ANATOMIES` and `FINDINGS`."""
     texts = []

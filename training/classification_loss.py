@@ -112,7 +112,7 @@ class Texts:
 
     def knows(self, scene: Scene | None) -> bool:
         """Whether the text bank was made with images that show this."""
-        return scene is not None and captions(*scene)[0] in self._sentences
+        return scene is not None and all(text in self._sentences for text in captions(*scene))
 
     def caption_vectors(self, scenes: Sequence[Scene], projection: nn.Module, rng: np.random.Generator) -> Tensor:
         """One random caption for each scene, unit vectors (n, d)."""

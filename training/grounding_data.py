@@ -111,20 +111,19 @@ class Maker:
 
     def _targets(self, bits: Tensor, view: Frames, rows: tuple[Row, ...], asked: list[Asked]) -> _Targets:
         """Objects of all prompts in the view, and coverage of the prompts' masks."""
-        size = bits.shape[-1]
-        regions = torch.zeros(len(rows), MOST_PROMPTS, size, size, device=bits.device)
+        shown: list[tuple[int, int, int]] = []
         wanted: list[tuple[int, int, Object]] = []
         for number, (row, ask) in enumerate(zip(rows, asked, strict=True)):
             own: list[tuple[int, int, Object]] = []
             for place, structure in enumerate(ask.structures):
                 for bit in structure.places_in(row):
-                    regions[number, place] += ((bits[number] >> bit) & 1).float()
+                    shown.append((number, place, bit))
                     own += [(number, place, one) for one in main_pieces(row.objects) if one.structure == bit]
             wanted += own[:MOST_TARGETS]
         image = torch.tensor([number for number, _, _ in wanted], device=bits.device, dtype=torch.long)
         prompt = torch.tensor([place for _, place, _ in wanted], device=bits.device, dtype=torch.long)
         boxes, share = _seen(bits, view, image, [one for _, _, one in wanted])
-        return _Targets(view.apply(regions.clamp(max=1)), image, prompt, boxes, share)
+        return _Targets(view.apply(_regions(bits, shown)), image, prompt, boxes, share)
 
     def _captions(self, asked: list[Asked], targets: _Targets) -> tuple[Tensor, ...]:
         start, end = self._bank.edges
@@ -159,6 +158,16 @@ class _Targets:
     prompt: Tensor
     boxes: Tensor
     share: Tensor
+
+
+def _regions(bits: Tensor, shown: list[tuple[int, int, int]]) -> Tensor:
+    """Masks float32 (n, p, S, S) of prompts, from the image, prompt and bit of each structure that is shown."""
+    count, size = len(bits), bits.shape[-1]
+    regions = torch.zeros(count * MOST_PROMPTS, size, size, device=bits.device)
+    table = torch.tensor(shown, dtype=torch.long).view(-1, 3).to(bits.device)
+    masks = (bits[table[:, 0]] >> table[:, 2, None, None].int()) & 1
+    regions.index_add_(0, table[:, 0] * MOST_PROMPTS + table[:, 1], masks.float())
+    return regions.clamp(max=1).view(count, MOST_PROMPTS, size, size)
 
 
 def _seen(bits: Tensor, view: Frames, image: Tensor, objects: list[Object]) -> tuple[Tensor, Tensor]:

@@ -14,13 +14,16 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import generalized_box_iou, sigmoid_focal_loss
+from torchvision.ops import sigmoid_focal_loss
 
 from mmedagent.networks.grounding import to_corners
 from mmedagent.training.grounding_data import Sample
 
 CLASS_COST, BOX_COST, GIOU_COST = 2.0, 5.0, 2.0
 STRIDES = (8, 16, 32, 64)
+OUT_OF_REACH = -20.0
+"""The logit of tokens that are padding."""
+
 CELLS_OF_AN_OBJECT = 6.0
 """An object trains the proposals of the level on which its longer side spans about this many cells."""
 
@@ -52,9 +55,9 @@ def loss_of(predicted: Predictions, sample: Sample, set_weight: float) -> tuple[
     parts = {"dense": dense, "cells": cells}
     loss = dense + cells
     if set_weight > 0:
-        layers = [_set(*pair, sample, total) for pair in zip(predicted.logits, predicted.boxes, strict=True)]
-        parts["set"] = torch.stack(layers).mean()
-        loss = loss + set_weight * torch.stack(layers).sum()
+        layers = _set(predicted, sample, total)
+        parts["set"] = layers.mean()
+        loss = loss + set_weight * layers.sum()
     return loss, {name: float(value.detach()) for name, value in parts.items()}
 
 
@@ -95,7 +98,7 @@ def _cells(predicted: Predictions, sample: Sample) -> Tensor:
 
 def _boxes(found: Tensor, truth: Tensor) -> Tensor:
     """5 L1 + 2 (1 - GIoU) of paired cxcywh boxes (k, 4), one value a pair."""
-    overlap = torch.diagonal(generalized_box_iou(to_corners(found), to_corners(truth)))
+    overlap = giou(to_corners(found), to_corners(truth))
     return BOX_COST * (found - truth).abs().sum(dim=-1) + GIOU_COST * (1 - overlap)
 
 
@@ -111,49 +114,56 @@ def _grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return torch.cat(centres), torch.cat(steps)
 
 
-def _set(logits: Tensor, boxes: Tensor, sample: Sample, total: Tensor) -> Tensor:
-    """The matched loss of one decoder layer."""
+def _set(predicted: Predictions, sample: Sample, total: Tensor) -> Tensor:
+    """The matched losses of all decoder layers, (layers,)."""
     width = sample.tokens.shape[-1]
-    logits = logits[..., :width]
-    valid = sample.mask[:, None].expand_as(logits)
-    logits = logits.masked_fill(~valid, -20.0)
-    image, query, which = _match(logits.detach(), boxes.detach(), sample)
-    target = torch.zeros_like(logits)
-    target[image, query] = sample.tokens[image, which].float()
-    focal = sigmoid_focal_loss(logits, target, alpha=0.25, gamma=2.0)
-    matched = _boxes(boxes[image, query], sample.boxes[image, which])
-    loss: Tensor = ((focal * valid).sum() * 2 + matched.sum()) / total
-    return loss
+    valid = sample.mask[:, None].expand(-1, predicted.logits[0].shape[1], -1)
+    layers = [logits[..., :width].masked_fill(~valid, OUT_OF_REACH) for logits in predicted.logits]
+    losses = []
+    pairs = zip(layers, predicted.boxes, _match(layers, predicted.boxes, sample), strict=True)
+    for logits, boxes, (image, query, which) in pairs:
+        target = torch.zeros_like(logits)
+        target[image, query] = sample.tokens[image, which].float()
+        focal = sigmoid_focal_loss(logits, target, alpha=0.25, gamma=2.0)
+        matched = _boxes(boxes[image, query], sample.boxes[image, which])
+        losses.append(((focal * valid).sum() * 2 + matched.sum()) / total)
+    return torch.stack(losses)
 
 
 @torch.no_grad()
-def _match(logits: Tensor, boxes: Tensor, sample: Sample) -> tuple[Tensor, Tensor, Tensor]:
-    """Image, query and object of the cheapest one-to-one assignment, each (k,)."""
-    chance = logits.sigmoid()
-    positive = 0.25 * (1 - chance) ** 2 * -(chance + 1e-8).log()
-    negative = 0.75 * chance**2 * -(1 - chance + 1e-8).log()
+def _match(layers: list[Tensor], boxes: list[Tensor], sample: Sample) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Image, query and object of the cheapest one-to-one assignment, each (k,), for every layer."""
     tokens = sample.tokens.float()
     share = tokens / tokens.sum(dim=-1, keepdim=True).clamp(min=1)
-    cost = CLASS_COST * torch.einsum("nqt,nmt->nqm", positive - negative, share)
-    cost = cost + BOX_COST * torch.cdist(boxes, sample.boxes, p=1)
-    overlap = torch.stack(
-        [
-            generalized_box_iou(to_corners(one), to_corners(other))
-            for one, other in zip(boxes, sample.boxes, strict=True)
-        ]
-    )
-    priced = torch.nan_to_num(cost - GIOU_COST * overlap, nan=1e4, posinf=1e4, neginf=-1e4).cpu().numpy()
+    truth = to_corners(sample.boxes)
+    costs = []
+    for logits, found in zip(layers, boxes, strict=True):
+        chance = logits.sigmoid()
+        positive = 0.25 * (1 - chance) ** 2 * -(chance + 1e-8).log()
+        negative = 0.75 * chance**2 * -(1 - chance + 1e-8).log()
+        cost = CLASS_COST * torch.einsum("nqt,nmt->nqm", positive - negative, share)
+        cost = cost + BOX_COST * torch.cdist(found, sample.boxes, p=1)
+        costs.append(cost - GIOU_COST * giou(to_corners(found)[:, :, None], truth[:, None]))
+    priced = torch.nan_to_num(torch.stack(costs), nan=1e4, posinf=1e4, neginf=-1e4).cpu().numpy()
     counts = sample.real.sum(dim=1).tolist()
-    images, queries, objects = [], [], []
-    for number, count in enumerate(counts):
-        if count:
-            rows, columns = linear_sum_assignment(priced[number, :, :count])
-            images += [number] * count
-            queries += rows.tolist()
-            objects += columns.tolist()
-    device = logits.device
-    return (
-        torch.tensor(images, device=device, dtype=torch.long),
-        torch.tensor(queries, device=device, dtype=torch.long),
-        torch.tensor(objects, device=device, dtype=torch.long),
-    )
+    device = tokens.device
+    matches = []
+    for layer in priced:
+        rows: list[tuple[int, int, int]] = []
+        for number, count in enumerate(counts):
+            if count:
+                queries, objects = linear_sum_assignment(layer[number, :, :count])
+                rows += zip([number] * count, queries.tolist(), objects.tolist(), strict=True)
+        table = torch.tensor(rows, dtype=torch.long).view(-1, 3).to(device)
+        matches.append((table[:, 0], table[:, 1], table[:, 2]))
+    return matches
+
+
+def giou(one: Tensor, other: Tensor) -> Tensor:
+    """Generalised intersection over union of xyxy boxes (..., 4) that broadcast (Rezatofighi et al. 2019)."""
+    both = (torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])).clamp(min=0)
+    around = torch.maximum(one[..., 2:], other[..., 2:]) - torch.minimum(one[..., :2], other[..., :2])
+    area_one, area_other = ((box[..., 2:] - box[..., :2]).prod(dim=-1) for box in (one, other))
+    overlap, hull = both.prod(dim=-1), around.prod(dim=-1).clamp(min=1e-9)
+    union = (area_one + area_other - overlap).clamp(min=1e-9)
+    return overlap / union - (hull - union) / hull
