@@ -1,7 +1,7 @@
 """Reads what a chest report states: an independent check of what a report generator wrote, by rules on its sentences.
 
-A sentence counts as stating a finding when it names it outside the reach of a negation, and as denying it when it
-names it within. "Possible" and its like make a statement hedged, which is neither.
+A sentence states a finding when it names it outside the reach of a negation ("likely" and "suggests" state), and denies
+it when it names it within. "Possible", "unlikely", "not ruled out" and their like hedge, which is neither.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ NORMAL: Mapping[str, tuple[str, ...]] = {
     ),
     r"costophrenic angles are clear": ("pleural effusion",),
     r"lungs are clear": ("consolidation", "lung nodule", "infiltration"),
+    r"no (?:acute )?abnormality|normal chest radiograph": tuple(TERMS),
 }
 """Patterns of normal phrases, and the findings that they deny."""
 
-_NEGATION = re.compile(r"\b(?:no|not|without|nor|neither|free of|clear of|absence of|negative for|excluded|unlikely)\b")
+_NEGATION = re.compile(r"\b(?:no|not|without|nor|neither|free of|clear of|absence of|negative for|excluded)\b")
+_NEGATED_AFTER = re.compile(r"\b(?:not (?:seen|present|identified|visible)|absent|excluded)\b")
 _HEDGE = re.compile(
-    r"\b(?:possible|possibly|may|might|cannot be excluded|probable|probably|suspected|likely|suggest\w*)\b"
+    r"\b(?:possibl[ey]|possibility|may|might|could|questionable|suspected|unlikely"
+    r"|(?:cannot be|not) (?:excluded|ruled out))\b"
 )
 _CLAUSE = re.compile(r"\b(?:but|however|although|whereas)\b|;")
 
@@ -54,17 +57,15 @@ def read_report(*texts: str) -> list[Statement]:
     return [statement for text in texts for sentence in _sentences(text) for statement in _read(sentence)]
 
 
-def stated(statements: Iterable[Statement], hedged: bool = True) -> frozenset[str]:
-    """The findings that are said to be there; with `hedged`, also those that are said to be possible."""
-    wanted = ("stated", "hedged") if hedged else ("stated",)
-    return frozenset(one.finding for one in statements if one.stance in wanted)
+def stated(statements: Iterable[Statement]) -> frozenset[str]:
+    """The findings that are said to be there."""
+    return frozenset(one.finding for one in statements if one.stance == "stated")
 
 
 def disagreements(statements: Iterable[Statement]) -> frozenset[str]:
     """Findings that one sentence states and another denies."""
     rows = list(statements)
-    said = frozenset(one.finding for one in rows if one.stance == "stated")
-    return said & frozenset(one.finding for one in rows if one.stance == "denied")
+    return stated(rows) & frozenset(one.finding for one in rows if one.stance == "denied")
 
 
 def _sentences(text: str) -> list[str]:
@@ -84,9 +85,8 @@ def _read(sentence: str) -> list[Statement]:
 
 
 def _stance(clause: str, match: re.Match[str]) -> Stance:
-    """A negation reaches forward to the end of its clause, and back only where it ends the clause ("… is not seen")."""
-    before, inside, after = clause[: match.start()], match.group(), clause[match.end() :]
-    negation = _NEGATION.search(before) or _NEGATION.search(inside)
-    if negation or re.search(r"\b(?:not (?:seen|present|identified|visible)|absent|excluded|unlikely)\b", after):
-        return "denied" if "cannot be excluded" not in clause else "hedged"
-    return "hedged" if _HEDGE.search(clause) else "stated"
+    """A negation reaches forward to the end of its clause, and back only from the verb ("... is not seen")."""
+    if _HEDGE.search(clause):
+        return "hedged"
+    negation = _NEGATION.search(clause[: match.end()]) or _NEGATED_AFTER.search(clause[match.end() :])
+    return "denied" if negation else "stated"
