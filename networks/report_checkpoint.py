@@ -95,6 +95,11 @@ class ReportNetworks:
     def findings(self) -> tuple[str, ...]:
         return self._config.classifier.findings
 
+    @property
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Classifier and generator."""
+        return self._classifier, self._writer.model
+
     @torch.inference_mode()
     def read(self, frames: Sequence[NDArray[np.uint8]]) -> list[Reading]:
         """Readings of frames (H, W) or (H, W, 3) of any size."""

@@ -74,13 +74,13 @@ class Writer:
     """Writes a draft for each image."""
 
     def __init__(self, model: VisionEncoderDecoderModel, tokenizer: Tokenizer, config: GeneratorConfig) -> None:
-        self._model, self._tokenizer, self._config = model.eval(), tokenizer, config
+        self.model, self._tokenizer, self._config = model.eval(), tokenizer, config
         self._ids = {name: special_id(tokenizer, name) for name in SPECIAL}
 
     @torch.inference_mode()
     def write(self, images: Tensor) -> list[Draft]:
         """Drafts for prepared and normalised images (n, 1, S, S)."""
-        written = self._model.generate(
+        written = self.model.generate(
             pixel_values=images.expand(-1, self._config.channels, -1, -1),
             max_new_tokens=self._config.max_tokens,
             num_beams=self._config.beams,
