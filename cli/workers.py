@@ -12,6 +12,7 @@ from mmedagent.protocol.errors import InvalidRequestError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from mmedagent.serving.tool_service import HostedTool
     from mmedagent.serving.worker import WorkerLife, WorkerSettings
 
 
@@ -26,14 +27,17 @@ def planner_app(profile: Profile, settings: WorkerSettings) -> tuple[FastAPI, Wo
 
 def tools_app(profile: Profile, names: Sequence[str], settings: WorkerSettings) -> tuple[FastAPI, WorkerLife]:
     """One worker that serves the named tools of a profile. Raises `InvalidRequestError` for a name it does not have."""
-    from mmedagent.serving.tool_service import HostedTool
     from mmedagent.serving.tool_worker import create_tool_worker
 
-    hosted = []
-    for name in names:
-        if name not in profile.tools:
-            raise InvalidRequestError(f"The profile has no tool {name}; it has: {', '.join(sorted(profile.tools))}.")
-        entry = profile.tools[name]
-        tool = backend_class(TOOLS, entry.backend or name)(checkpoint=profile.checkpoint(entry))
-        hosted.append(HostedTool(tool, entry.concurrency, entry.device, entry.precision, entry.compile, entry.batching))
-    return create_tool_worker(hosted, settings)
+    return create_tool_worker([hosted_tool(profile, name) for name in names], settings)
+
+
+def hosted_tool(profile: Profile, name: str) -> HostedTool:
+    """A tool of a profile, not yet loaded. Raises `InvalidRequestError` for a name that the profile does not have."""
+    from mmedagent.serving.tool_service import HostedTool
+
+    if name not in profile.tools:
+        raise InvalidRequestError(f"The profile has no tool {name}; it has: {', '.join(sorted(profile.tools))}.")
+    entry = profile.tools[name]
+    tool = backend_class(TOOLS, entry.backend or name)(checkpoint=profile.checkpoint(entry))
+    return HostedTool(tool, entry.concurrency, entry.device, entry.precision, entry.compile, entry.batching)

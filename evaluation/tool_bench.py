@@ -32,8 +32,9 @@ from mmedagent.serving.tool import PixelArray, Tool, ToolOutput
 from mmedagent.serving.work import CancelToken
 
 CALLERS = 16
-ROUNDS = 3
+ROUNDS = 5
 WARM_UP = 2
+WARM_UP_ROUNDS = 1
 DEADLINE_S = 120.0
 CACHE_BYTES = 512 * 2**20
 ALLOWED_SHARE, ALLOWED_S, LEAST_RATIO = 0.05, 0.003, 0.9
@@ -154,10 +155,15 @@ class Direct:
         )
 
 
+def steps(number: int) -> int:
+    """How often `measure_tool` advances."""
+    return number + WARM_UP + ROUNDS + WARM_UP_ROUNDS
+
+
 async def measure_tool(
     served: Served, calls: Calls, direct: Direct, client: WorkerClient, number: int, advance: Callable[[], None]
 ) -> ToolRow:
-    """The figures of one tool from `number` calls alone and three rounds of 16 together. Raises what a call raises."""
+    """The figures of one tool from `number` calls alone and five rounds of 16 together. Raises what a call raises."""
     alone = await _alone(served, calls, direct, client, number, advance)
     direct_per_s, served_per_s = await _together(served, calls, direct, client, advance)
     direct_s, served_s, again_s = ([row[column] for row in alone] for column in range(3))
@@ -199,9 +205,9 @@ async def _alone(
 async def _together(
     served: Served, calls: Calls, direct: Direct, client: WorkerClient, advance: Callable[[], None]
 ) -> tuple[float, float]:
-    """Calls a second: a direct batch, and as many callers at once; the median of the rounds."""
+    """Calls a second: a direct batch, and as many callers at once; the median of the rounds after the first."""
     direct_rates, served_rates = [], []
-    for _ in range(ROUNDS):
+    for _ in range(WARM_UP_ROUNDS + ROUNDS):
         batch = calls.take(CALLERS)
         started = time.perf_counter()
         direct.run(batch)
@@ -213,7 +219,7 @@ async def _together(
                 group.create_task(_call_on(served.url, waiting, client))
         served_rates.append(2 * CALLERS / (time.perf_counter() - started))
         advance()
-    return statistics.median(direct_rates), statistics.median(served_rates)
+    return statistics.median(direct_rates[WARM_UP_ROUNDS:]), statistics.median(served_rates[WARM_UP_ROUNDS:])
 
 
 async def _call_on(url: str, waiting: Iterator[ToolCall], client: WorkerClient) -> None:

@@ -19,7 +19,7 @@ from mmedagent.protocol.errors import MMedAgentError, NotFoundError, WorkerError
 from mmedagent.protocol.invocation import ToolCall
 from mmedagent.serving.blobs import FolderBlobStore, HttpBlobStore, sha256_of
 from mmedagent.serving.run import BackgroundServer, bind, url_of
-from mmedagent.serving.tool import ToolContext, ToolOutput
+from mmedagent.serving.tool import Placement, ToolContext, ToolOutput
 from mmedagent.serving.tool_service import HostedTool
 from mmedagent.serving.tool_worker import create_tool_worker
 from mmedagent.serving.worker import WorkerSettings
@@ -251,3 +251,38 @@ def test_leaving_the_stream_cancels_the_call(tmp_path: Path) -> None:
             list(stream.iter_lines())
         assert slow.was_cancelled.wait(PATIENCE_S)
         assert slow.ended == ["cancelled"]
+
+
+class PlacedTool(EchoTool):
+    """Can compute in any way, and remembers in which."""
+
+    def __init__(self) -> None:
+        super().__init__("placed")
+        self.placement: Placement | None = None
+
+    def place(self, placement: Placement) -> None:
+        self.placement = placement
+
+
+def test_a_tool_is_placed_before_it_is_loaded(tmp_path: Path) -> None:
+    placed, plain = PlacedTool(), EchoTool()
+    hosted = [HostedTool(placed, device="cuda:1", precision="bf16", compile=True), HostedTool(plain)]
+    with running_worker(tmp_path, *hosted, device="cuda:0"):
+        assert (placed.placement, placed.loaded_on) == (Placement("cuda:1", "bf16", compile=True), "cuda:1")
+        assert plain.loaded_on == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    "hosted",
+    [
+        HostedTool(EchoTool("placed"), device="cuda", precision="fp16"),
+        HostedTool(EchoTool("placed"), device="cuda", compile=True),
+        HostedTool(PlacedTool(), precision="bf16"),
+        HostedTool(PlacedTool(), compile=True),
+    ],
+    ids=["no half", "not compiled", "half on a CPU", "compiled on a CPU"],
+)
+def test_a_tool_that_cannot_compute_so_is_not_started(tmp_path: Path, hosted: HostedTool) -> None:
+    with running_worker(tmp_path, hosted, EchoTool()) as client:
+        assert client.get("/placed/health").json()["status"] == "failed"
+        assert client.get("/echo/health").json()["status"] == "ready"
