@@ -22,8 +22,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mmedagent.networks.report_checkpoint import save_report_networks
 from mmedagent.networks.report_classifier import ClassifierConfig, normalised
+from mmedagent.networks.report_file import save_report_networks
 from mmedagent.networks.report_generator import PAD, special_id
 from mmedagent.training.feed import Average, Clock, optimizer_of, save_run, set_rate
 from mmedagent.training.report_augment import augmented

@@ -63,7 +63,7 @@ def scored(networks: ReportNetworks, phantoms: Sequence[Phantom]) -> Iterator[Sc
     for start in range(0, len(phantoms), BATCH):
         some = phantoms[start : start + BATCH]
         readings = networks.read([phantom.image for phantom in some])
-        through = [index for index, reading in enumerate(readings) if reading.frontal >= LIKELY]
+        through = [index for index, reading in enumerate(readings) if (reading.frontal or 0) >= LIKELY]
         drafts = dict(zip(through, networks.write([some[index].image for index in through]), strict=True))
         for index, (phantom, reading) in enumerate(zip(some, readings, strict=True)):
             draft = drafts.get(index)
@@ -134,7 +134,7 @@ def _side(texts: Sequence[str], name: str) -> str | None:
 def gate_shares(rows: Sequence[Scored]) -> tuple[float, float]:
     """Share of frontal chests that are let in, and of other images that are kept out."""
     chest: NDArray[np.bool_] = np.array([is_frontal_chest(row.phantom) for row in rows])
-    inside = np.array([row.reading.frontal >= LIKELY for row in rows])
+    inside = np.array([(row.reading.frontal or 0) >= LIKELY for row in rows])
     return float(inside[chest].mean()), float((~inside[~chest]).mean())
 
 

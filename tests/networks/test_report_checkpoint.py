@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.networks.report_checkpoint import load_report_networks
 from mmedagent.networks.report_classifier import FINDINGS, prepare
+from mmedagent.networks.report_densenet import FINDINGS as FIVE
+from mmedagent.networks.report_densenet import ChatCadClassifier
+from mmedagent.networks.report_merge import RuleMerger
 from mmedagent.protocol.errors import CheckpointError
 from support.report_checkpoint import tiny_checkpoint
 
@@ -36,7 +40,7 @@ def test_a_saved_checkpoint_reads_and_writes(saved: Path) -> None:
     assert len(drafts) == 2
     assert all(tuple(reading.findings) == FINDINGS for reading in readings)
     assert all(0 < chance < 1 for reading in readings for chance in reading.findings.values())
-    assert all(reading.frontal > 0.99 for reading in readings)
+    assert all((reading.frontal or 0) > 0.99 for reading in readings)
     assert networks.checkpoint_sha256 == sha256_file(saved / "config.json")
     assert networks.read([]) == []
     assert networks.write([]) == []
@@ -52,6 +56,25 @@ def test_an_image_reads_the_same_alone_and_in_company(saved: Path) -> None:
 
 def test_beam_search_also_writes(tmp_path: Path) -> None:
     assert len(load_report_networks(tiny_checkpoint(tmp_path, beams=3)).write([frame(64, 64)])) == 1
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_the_classifier_of_chatcad_takes_the_place_of_ours(saved: Path, tmp_path: Path, gated: bool) -> None:
+    folder = Path(shutil.copytree(saved, tmp_path / "chatcad"))
+    torch.manual_seed(0)
+    archive = folder / "JFchexpert.pth"
+    torch.save(ChatCadClassifier().state_dict(), archive)
+    document = json.loads((folder / "config.json").read_text())
+    gate = document["classifier"] if gated else None
+    document["classifier"] = {"kind": "chatcad", "weights": archive.name, "sha256": sha256_file(archive)}
+    (folder / "config.json").write_text(json.dumps({**document, "gate": gate}))
+    networks = load_report_networks(folder)
+    reading = networks.read([frame(80, 60)])[0]
+    assert list(reading.findings) == [name.lower() for name in FIVE]
+    assert all(0 < chance < 1 for chance in reading.findings.values())
+    assert (reading.frontal is not None) == gated
+    sentences = RuleMerger().merge(networks.write([frame(80, 60)])[0], reading.findings)
+    assert {sentence.finding for sentence in sentences} >= reading.findings.keys()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (64, 64), (30, 40, 3)])

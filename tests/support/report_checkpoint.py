@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from transformers import GPT2Config, VisionEncoderDecoderConfig, ViTConfig
 
-from mmedagent.networks.report_checkpoint import save_report_networks
 from mmedagent.networks.report_classifier import ChestClassifier, ClassifierConfig
+from mmedagent.networks.report_file import save_report_networks
 from mmedagent.networks.report_generator import BEGIN, END, PAD, GeneratorConfig, build_generator, special_id
 from mmedagent.training.report_text import build_tokenizer
 
