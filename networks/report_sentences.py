@@ -107,7 +107,7 @@ def graded(finding: str, probability: float) -> str:
     name = name if name.isupper() else name[:1].lower() + name[1:]
     article = "a " if name in _COUNTABLE else ""
     if probability < UNLIKELY:
-        return f"There is no sign of {name}."
+        return f"There is no sign of {article}{name}."
     if probability < LIKELY:
         return f"{_capital(article + name)} is unlikely but not ruled out."
     if probability < CLEAR:

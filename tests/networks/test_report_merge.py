@@ -91,7 +91,7 @@ def test_a_draft_that_is_wrong_is_put_right() -> None:
     )
     texts = [sentence.text for sentence in sentences]
     assert texts[0] == "The image clearly shows a pneumothorax."
-    assert "There is no sign of pleural effusion." in texts
+    assert "There is no sign of a pleural effusion." in texts
     assert "Normal chest radiograph." not in texts
     assert texts[-1] == "The image clearly shows a pneumothorax."
 
