@@ -15,7 +15,8 @@ def abdomen(
 ) -> tuple[str, ...]:  # fmt: skip
     """An axial slice at a level as in `atlas`, a random one by default. Returns the findings."""
     trunk = make_trunk(scene, rng, tissue)
-    level = trunk.between(0.02, 1.0) if level is None else level
+    if level is None:
+        level = trunk.between(0.02, 1.0) if trunk.chance(0.5) else trunk.between(0.25, 0.7)
     gap = trunk.between(0.004, 0.022)
     if level < 0.16:
         _lung_bases(trunk, level)
@@ -101,7 +102,9 @@ def _bowel(trunk: Trunk, level: float) -> None:
     if level > 0.62:
         gut.colon(trunk, (trunk.between(-0.68, -0.58), trunk.between(0.02, 0.16)), trunk.between(0.09, 0.14))
     if level > 0.42:
-        gut.colon(trunk, (trunk.between(0.6, 0.7), trunk.between(0.05, 0.2)), trunk.between(0.06, 0.11))
+        beside = (trunk.between(0.6, 0.7), trunk.between(0.05, 0.2))
+        before = (trunk.between(0.55, 0.66), trunk.between(-0.2, -0.1))
+        gut.colon(trunk, beside if level > 0.64 else before, trunk.between(0.06, 0.11))
     if 0.4 < level < 0.95 and trunk.chance(0.55):
         gut.transverse_colon(trunk)
     if level > 0.35:

@@ -15,6 +15,9 @@ from mmedagent.training.phantoms.views import Point
 HOLDERS = ("brain", "skull")
 """Structures that keep the pixels of what lies in the brain."""
 
+LEAST_INFARCT = 0.004
+"""Share of the image that an infarct covers at least."""
+
 PARTS = ("brain", "white matter", "deep grey matter", "cerebellum", "brain stem", "corpus callosum")
 """Structures that a lesion of the brain stays part of."""
 
@@ -164,7 +167,10 @@ def _subdural(scene: Scene, rng: np.random.Generator, tissue: Tissue, inner: Fie
 
 
 def _infarct(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask) -> tuple[str, ...]:
-    """A wedge of the cortex and the white matter under it, as the territory of an artery."""
+    """A wedge of the cortex and the white matter under it, as the territory of an artery.
+
+    Where too little brain lies in it, there is a bleed instead.
+    """
     rows, columns = np.nonzero(brain)
     middle = np.array([np.median(scene.view.x[rows, columns]), np.median(scene.view.y[rows, columns])])
     turn, reach = between(rng, 0, 2 * np.pi), between(rng, 0.25, 0.5)
@@ -176,5 +182,7 @@ def _infarct(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask
         [np.linspace(wedge[k], wedge[(k + 1) % len(wedge)], 8, endpoint=False) for k in range(len(wedge))]
     )
     shape = inside(fill(scene.view, _ragged(rng, edge.astype(np.float32), 0.008), soft=1.2), brain)
+    if float(shape.cover.sum()) < LEAST_INFARCT * brain.size:
+        return _haematoma(scene, rng, tissue, brain)
     scene.paint(shape, values(scene, rng, shape, tissue["infarct"], tissue["spread"]), "infarct", inside=True)
     return ("infarct",)

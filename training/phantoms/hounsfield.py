@@ -45,6 +45,7 @@ def tissue_table(rng: np.random.Generator) -> dict[str, float]:
         "plexus": between(rng, 60, 250), "tumour": between(rng, 50, 75), "scalp": between(rng, -60, 40),
         "diploe": between(rng, 400, 900), "skin": between(rng, 0, 60), "stool": between(rng, 10, 60),
         "disc": between(rng, 60, 110), "least": between(rng, 30, 42),
+        "floor": -5, "ceiling": 150,
     }  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def through_window(rng: np.random.Generator, names: tuple[str, ...], values: Fie
         centre, width = float(low + high) / 2, max(float(high - low), 100.0)
     else:
         middle, span = WINDOWS[str(rng.choice(names))]
-        centre, width = middle + between(rng, -0.1, 0.1) * span, span * between(rng, 0.8, 1.3)
+        centre, width = middle + between(rng, -0.06, 0.06) * span, span * between(rng, 0.85, 1.3)
     shown: Field = values - np.float32(centre)
     shown *= np.float32(1 / width)
     shown += np.float32(0.5)

@@ -95,7 +95,7 @@ def _scan(rng: np.random.Generator, signal: Field, careful: bool) -> Pixels:
     noisy = degrade(rng, values, 0.6 if careful else 1.0)
     floor = np.float32(between(rng, 0, 0.03)) * grain(rng, size, 1.0)
     magnitude = np.sqrt(noisy * noisy + floor * floor)
-    peak = float(np.percentile(magnitude[::3, ::3], between(rng, 98 if careful else 97, 100)))
+    peak = float(np.percentile(magnitude[::3, ::3], between(rng, 99.5 if careful else 98.5, 100)))
     image = display(rng, magnitude / np.float32(max(peak, 0.05)), gamma=0.15 if careful else 0.22)
     if chance(rng, 0.1):
         image = words(rng, image, int(rng.integers(2, 8)), (0, 0, 0.85, 0.95))

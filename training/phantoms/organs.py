@@ -133,33 +133,43 @@ def lesions(trunk: Trunk, organ: str) -> list[str]:
     if mask is None or np.count_nonzero(mask) < 0.006 * size * size:
         return []
     finding, kind = f"{organ} lesion", str(trunk.rng.choice(["cyst", "solid", "rim"], p=[0.3, 0.45, 0.25]))
-    level = _contrasting(trunk, float(np.median(trunk.scene.value[mask])), kind)
+    healthy = _healthy(trunk, organ, mask)
+    level = _contrasting(trunk, healthy, kind)
     for _ in range(int(trunk.rng.choice([1, 2, 3, 4], p=[0.5, 0.25, 0.15, 0.1]))):
         outline, radius = _spot(trunk, mask)
         patch = inside(fill(trunk.view, outline, soft=0.3 if kind == "cyst" else 0.9), mask)
         trunk.scene.paint(patch, trunk.values(patch, level), finding, inside=True)
         if kind == "rim" and radius > 0.04:
             core = outline.mean(axis=0) + 0.55 * (outline - outline.mean(axis=0))
-            deeper = level + 0.5 * (level - float(np.median(trunk.scene.value[mask])))
+            deeper = level + 0.5 * (level - min(healthy, key=lambda value: abs(value - level)))
             trunk.add(inside(fill(trunk.view, core, soft=0.8), mask), deeper)
     return [finding]
 
 
-def _contrasting(trunk: Trunk, organ: float, kind: str) -> float:
-    """A value that differs from the organ's by what can be seen."""
+def _healthy(trunk: Trunk, organ: str, mask: Mask) -> tuple[float, ...]:
+    """The values that an organ has where nothing is wrong with it."""
+    if "kidney" in organ:
+        return trunk.tissue["cortex"], trunk.tissue["kidney"]
+    return (float(np.median(trunk.scene.value[mask])),)
+
+
+def _contrasting(trunk: Trunk, healthy: tuple[float, ...], kind: str) -> float:
+    """A value that differs from all healthy ones by what can be seen."""
     least, fluid = trunk.tissue["least"], trunk.tissue["fluid"]
-    if kind == "cyst" and abs(fluid - organ) >= least:
+    below = max(min(healthy) - least * trunk.between(1, 2.2), trunk.tissue["floor"])
+    above = max(healthy) + least * trunk.between(1, 2.2)
+    if kind == "cyst" and not min(healthy) - least < fluid < max(healthy) + least:
         return fluid
-    sign = 1 if (trunk.tissue["lesion"] > organ) != trunk.chance(0.15) else -1
-    value = organ + sign * least * trunk.between(1.0, 2.2)
-    return value if value > 0 else organ + least * trunk.between(1.0, 2.2)
+    darker = (trunk.tissue["lesion"] < min(healthy)) != trunk.chance(0.15)
+    visible = min(healthy) - below > 0.8 * least
+    return below if visible and (darker or above > trunk.tissue["ceiling"]) else above
 
 
 def _spot(trunk: Trunk, mask: Mask) -> tuple[Field, float]:
     """The outline that lies best within the mask, of a few that are drawn, and its radius."""
     rows, columns = np.nonzero(mask)
     extent = (np.count_nonzero(mask) / np.pi) ** 0.5 * max(trunk.view.step)
-    radius = min(trunk.between(0.035, 0.13), 0.6 * extent)
+    radius = min(trunk.between(0.035, 0.13), 0.5 * extent)
     best, most = None, -1.0
     for pick in trunk.rng.integers(0, len(rows), 5):
         place = float(trunk.view.x[rows[pick], columns[pick]]), float(trunk.view.y[rows[pick], columns[pick]])

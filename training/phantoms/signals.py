@@ -52,5 +52,5 @@ def signal_table(rng: np.random.Generator, body: bool) -> tuple[str, dict[str, f
         "infarct": edema, "tumour": lesion, "scalp": fat, "diploe": marrow, "bile": csf, "urine": csf,
         "skin": between(rng, 0.3, 0.6),
         "bladder": csf, "stool": between(rng, 0.2, 0.6), "disc": 0.4 * csf + 0.25, "plexus": 0.5 * csf,
-        "least": between(rng, 0.17, 0.25),
+        "least": between(rng, 0.17, 0.25), "floor": 0.04, "ceiling": 1.1,
     }  # fmt: skip

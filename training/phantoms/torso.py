@@ -192,7 +192,7 @@ def vertebra(
             part(spread * side, 0.2, 0.11, 0.028, angle=droop * side), part(0.12 * side, 0.22, 0.045, 0.05),
         ]  # fmt: skip
     scene.paint(fill(view, body, *parts), tissue["bone"] * between(rng, 0.7, 1.0), "vertebra")
-    core = fill(view, part(0, 0, 0.145, tall - 0.014, lumps=0.03), soft=0.7)
+    core = fill(view, grown(body, -between(rng, 0.01, 0.016) * scale), soft=0.7)
     sponge = np.float32(0.05 * abs(tissue["bone"] - tissue["marrow"])) * noise(
         rng, view.shape[0], min(75, 40 / scale), window=core.window
     )
