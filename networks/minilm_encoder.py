@@ -6,6 +6,7 @@ transformers takes longer than everything else that the compact planner does unt
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -107,17 +108,20 @@ class _Stack(nn.Module):
 
 
 class MiniLMEncoder(nn.Module):
-    """Token ids and mask, int64 (n, tokens) with at most 512 tokens, to hidden states, float32 (n, tokens, 384)."""
+    """Token ids and mask, int64 (n, tokens) with at most 512 tokens, to hidden states, float32 (n, tokens, 384).
+
+    `layers` stops after that many of the six layers.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.embeddings = _Embeddings()
         self.encoder = _Stack()
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, layers: int = LAYERS) -> Tensor:
         visible = attention_mask[:, None, None, :].bool()
         states: Tensor = self.embeddings(input_ids)
-        for layer in self.encoder.layer:
+        for layer in islice(self.encoder.layer, layers):
             states = layer(states, visible)
         return states
 

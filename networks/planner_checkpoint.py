@@ -1,4 +1,5 @@
-"""The compact planner's checkpoint folder: `config.json` and `model.safetensors` (LoRA factors, heads, image tower)."""
+"""The compact planner's checkpoint folder: `config.json` and `model.safetensors` (LoRA factors, heads), and the image
+tower's `glance.json` and `glance.safetensors`, without which the planner does not look at images."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from mmedagent.networks.checkpoints import CheckpointError, load_state, load_strict, save_fp16
+from mmedagent.networks.glance import CONFIG as GLANCE_CONFIG
+from mmedagent.networks.glance import LoadedGlance, load_glance
 from mmedagent.networks.minilm import MINILM_SHA256, load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
-from mmedagent.networks.planner_glance import GlanceNet
 from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, TAGS, TASKS, PlannerNet, merge_lora
 
 
@@ -30,8 +32,7 @@ class LoraSettings(BaseModel):
 
 
 class PlannerConfig(BaseModel):
-    """What a checkpoint says about itself. `threshold` is the confidence below which the planner asks back;
-    the accuracies of the image tower are those on held-out phantoms."""
+    """What a checkpoint says about itself. `threshold` is the confidence below which the planner asks back."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,30 +46,22 @@ class PlannerConfig(BaseModel):
     lora: LoraSettings
     temperature: float = Field(gt=0)
     threshold: float = Field(ge=0, le=1)
-    modalities: tuple[str, ...]
-    anatomies: tuple[str, ...]
-    glance_temperature: float = Field(gt=0)
-    glance_modality_accuracy: float = Field(ge=0, le=1)
-    glance_anatomy_accuracy: float = Field(ge=0, le=1)
 
 
 @dataclass(frozen=True)
 class LoadedPlanner:
-    """A checkpoint in memory, in evaluation mode on the CPU."""
+    """A checkpoint in memory, in evaluation mode on the CPU; `glance` is None where there is no image tower."""
 
     config: PlannerConfig
     net: PlannerNet
-    glance: GlanceNet
     tokenizer: Tokenizer
+    glance: LoadedGlance | None = None
 
 
-def save_planner(
-    folder: Path, config: PlannerConfig, net: PlannerNet, lora: dict[str, Tensor], glance: GlanceNet
-) -> str:
-    """Write a checkpoint folder; returns the sha256 of its weights. `lora` has peft's names for the factors."""
+def save_planner(folder: Path, config: PlannerConfig, net: PlannerNet, lora: dict[str, Tensor]) -> str:
+    """Write the ask reader's files; returns the sha256 of its weights. `lora` has peft's names for the factors."""
     state = {f"lora.{key}": tensor for key, tensor in lora.items()}
     state |= {f"heads.{key}": tensor for key, tensor in net.heads.state_dict().items()}
-    state |= {f"glance.{key}": tensor for key, tensor in glance.state_dict().items()}
     sha256 = save_fp16(state, folder / "model.safetensors")
     (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
     return sha256
@@ -103,9 +96,8 @@ def load_planner(folder: Path, minilm: Path | None = None) -> LoadedPlanner:
     merge_lora(encoder, _section(state, "lora."), config.lora.scaling)
     net = PlannerNet(encoder)
     load_strict(net.heads, _section(state, "heads."))
-    glance = GlanceNet(len(config.modalities), len(config.anatomies))
-    load_strict(glance, _section(state, "glance."))
-    return LoadedPlanner(config, net.eval().requires_grad_(requires_grad=False), glance.eval(), tokenizer)
+    glance = load_glance(folder) if (folder / GLANCE_CONFIG).is_file() else None
+    return LoadedPlanner(config, net.eval().requires_grad_(requires_grad=False), tokenizer, glance)
 
 
 def _section(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,9 +1,9 @@
-"""Train the compact planner's checkpoint: LoRA and heads on the hand-written asks, the image tower on phantoms.
+"""Train the compact planner's ask reader: LoRA and heads on the hand-written asks.
 
     python -m mmedagent.training.planner --output models/planner
 
 writes `config.json`, `model.safetensors` and the model card `README.md` with the figures that it measured on asks whose
-wording was held out. `--keep-glance` takes the image tower of the checkpoint that is there already.
+wording was held out. The image tower in the same folder is trained by `mmedagent.training.glance`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from mmedagent.training.instructions.examples import examples
 from mmedagent.training.planner_asks import LORA_ALPHA, LORA_R, calibrate, confidence_threshold, fit_asks
 from mmedagent.training.planner_card import model_card
 from mmedagent.training.planner_evaluation import Scores, score
-from mmedagent.training.planner_glance import GlanceFit, fit_glance
 
 LABEL = "demonstration weights, trained on synthetic dialogues and images"
 NAME = "mmedagent-compact"
@@ -37,18 +36,11 @@ def main() -> None:
     parser.add_argument("--version", default="0.1.0")
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--phantoms", type=int, default=1_200)
-    parser.add_argument("--epochs", type=int, default=12, help="epochs over the phantoms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start", type=Path, help="checkpoint folder to go on from")
-    parser.add_argument("--keep-glance", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    glance = _kept(arguments.output) if arguments.keep_glance else None
-    if glance is None:
-        glance = fit_glance(arguments.phantoms, arguments.epochs, arguments.seed)
-    _log.info("image tower: modality %.3f, anatomy %.3f", glance.modality_accuracy, glance.anatomy_accuracy)
     fit = fit_asks(arguments.steps, arguments.batch_size, arguments.seed, arguments.start)
     temperature = calibrate(fit.net, arguments.seed + 1)
     reader = AskReader(fit.net, load_tokenizer(max_tokens=MAX_TOKENS), temperature)
@@ -63,18 +55,15 @@ def main() -> None:
         lora=LoraSettings(r=LORA_R, alpha=LORA_ALPHA),
         temperature=temperature,
         threshold=confidence_threshold(reader, arguments.seed + 1),
-        modalities=glance.modalities,
-        anatomies=glance.anatomies,
-        glance_temperature=glance.temperature,
-        glance_modality_accuracy=glance.modality_accuracy,
-        glance_anatomy_accuracy=glance.anatomy_accuracy,
     )
-    sha256 = save_planner(arguments.output, config, fit.net, fit.lora, glance.net)
+    sha256 = save_planner(arguments.output, config, fit.net, fit.lora)
     measured = measure(arguments.output)
     for name, scores in measured.items():
         _log.info("%s: %s", name, scores)
     command = f"python -m mmedagent.training.planner {shlex.join(sys.argv[1:])}"
-    (arguments.output / "README.md").write_text(model_card(config, sha256, command, measured), "utf-8")
+    glance = load_planner(arguments.output).glance
+    card = model_card(config, sha256, command, measured, glance.config if glance is not None else None)
+    (arguments.output / "README.md").write_text(card, "utf-8")
 
 
 def measure(folder: Path) -> dict[str, Scores]:
@@ -87,19 +76,6 @@ def measure(folder: Path) -> dict[str, Scores]:
         "two or three held-out asks in one": examples("test", each=0, joined=200, seed=9),
     }
     return {name: score(reader, drawn, loaded.config.threshold) for name, drawn in sets.items()}
-
-
-def _kept(folder: Path) -> GlanceFit:
-    loaded = load_planner(folder)
-    config = loaded.config
-    return GlanceFit(
-        net=loaded.glance,
-        modalities=config.modalities,
-        anatomies=config.anatomies,
-        temperature=config.glance_temperature,
-        modality_accuracy=config.glance_modality_accuracy,
-        anatomy_accuracy=config.glance_anatomy_accuracy,
-    )
 
 
 if __name__ == "__main__":

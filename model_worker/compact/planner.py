@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mmedagent.model_worker.compact.looking import LookAnswerer
 from mmedagent.model_worker.compact.planning import answer, first_plan
-from mmedagent.model_worker.compact.reading import read_request
+from mmedagent.model_worker.compact.reading import RequestReader
 from mmedagent.model_worker.planner import StepEvent
 from mmedagent.networks import checkpoints
-from mmedagent.networks.planner_checkpoint import LoadedPlanner, load_planner
+from mmedagent.networks.planner_checkpoint import load_planner
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import CheckpointError
@@ -34,12 +35,14 @@ _PIECE = re.compile(r"(?:\S+\s*){1,6}|\s+")
 class CompactPlanner:
     """MiniLM with LoRA reads the ask; plans are built from what it read, answers from typed results.
 
-    Deterministic. `checkpoint` is a folder with `config.json` and `model.safetensors`.
+    Deterministic. `checkpoint` is a folder with `config.json` and `model.safetensors`, and for questions without a tool
+    `glance.json` and `glance.safetensors`.
     """
 
     def __init__(self, *, checkpoint: Path | None) -> None:
         self._folder = checkpoint
-        self._loaded: tuple[LoadedPlanner, AskReader] | None = None
+        self._reader: RequestReader | None = None
+        self._threshold = 1.0
         self._card = PlannerCard(name=BACKEND, backend=BACKEND, version="0.0.0")
 
     @property
@@ -57,7 +60,9 @@ class CompactPlanner:
             raise CheckpointError(str(error)) from error
         loaded.net.to(device)
         config = loaded.config
-        self._loaded = loaded, AskReader(loaded.net, loaded.tokenizer, config.temperature)
+        asks = AskReader(loaded.net, loaded.tokenizer, config.temperature)
+        self._reader = RequestReader(asks, LookAnswerer(loaded), config.threshold)
+        self._threshold = config.threshold
         self._card = PlannerCard(
             name=config.name,
             backend=BACKEND,
@@ -71,13 +76,12 @@ class CompactPlanner:
         self, request: PlannerRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
     ) -> Iterator[StepEvent]:
         """Stream one step. Raises `CheckpointError` when nothing is loaded."""
-        if self._loaded is None:
+        if self._reader is None:
             raise CheckpointError("The compact planner is not loaded.")
         raise_if_cancelled()
-        loaded, reader = self._loaded
-        reading = read_request(loaded, reader, request, frame)
+        reading = self._reader.read(request, frame)
         raise_if_cancelled()
-        plan = answer(reading, request) if request.steps else first_plan(reading, request, loaded.config.threshold)
+        plan = answer(reading, request) if request.steps else first_plan(reading, request, self._threshold)
         yield from self._streamed(plan, raise_if_cancelled)
 
     def _streamed(self, plan: Plan, raise_if_cancelled: Callable[[], None]) -> Iterator[StepEvent]:

@@ -31,7 +31,7 @@ def first_plan(reading: Reading, request: PlannerRequest, threshold: float) -> P
     actions = tuple(part.action for part in planned if part.action is not None)
     notes = _notes(planned, request)
     if not actions:
-        return Plan(thoughts="No tool can do this as things are, so I will say why.", value=" ".join(notes))
+        return _without_actions(reading, notes)
     thoughts = talk.intention([part for part in planned if part.action is not None], reading.ask)
     if len(actions) > 1:
         dependent = any(references_of(action.API_params) for action in actions)
@@ -42,12 +42,24 @@ def first_plan(reading: Reading, request: PlannerRequest, threshold: float) -> P
 def answer(reading: Reading, request: PlannerRequest) -> Plan:
     """What came of the actions, and what of the ask had no action."""
     paragraphs = composed(request)
-    if reading.has("image_question"):
-        paragraphs.insert(0, talk.image_answer(reading.glance, request.image))
+    if reading.look is not None or reading.has("image_question"):
+        paragraphs.insert(0, _looked(reading))
     paragraphs += _notes(_planned(reading, request), request)
     thoughts = "The actions are done, so I will answer from their results and from nothing else."
     text = "\n\n".join(paragraphs)
     return Plan(thoughts=thoughts, value=text if len(text) <= MAX_ANSWER else f"{text[:MAX_ANSWER]}…")
+
+
+def _looked(reading: Reading) -> str:
+    return reading.look.text if reading.look is not None else talk.IMAGE_NEEDED
+
+
+def _without_actions(reading: Reading, notes: Sequence[str]) -> Plan:
+    """Why no tool runs, after what a look at the image can say instead."""
+    if reading.look is None:
+        return Plan(thoughts="No tool can do this as things are, so I will say why.", value=" ".join(notes))
+    thoughts = "The tool for this is not there, so I will say what a look at the image tells."
+    return Plan(thoughts=thoughts, value="\n\n".join([reading.look.text, *notes]))
 
 
 def _planned(reading: Reading, request: PlannerRequest) -> tuple[PlannedPart, ...]:
@@ -80,8 +92,8 @@ def _without_tools(reading: Reading, request: PlannerRequest) -> Plan:
         case "off_topic":
             return Plan(thoughts="This has nothing to do with medical images or medicine.", value=talk.OFF_TOPIC)
         case "image_question":
-            value = talk.image_answer(reading.glance, request.image)
-            return Plan(thoughts="A look at the image is enough for this, so no tool is needed.", value=value)
+            thoughts = "A look at the image is enough for this, so no tool is needed."
+            return Plan(thoughts=thoughts, value=_looked(reading))
         case "abilities":
             return Plan(thoughts="This is a question about what I can do.", value=talk.abilities(request.tools))
         case "greeting":

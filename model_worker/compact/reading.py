@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from mmedagent.networks.planner_checkpoint import LoadedPlanner
-from mmedagent.networks.planner_glance import Glance, glance_at
-from mmedagent.networks.planner_net import TOOLS
+from mmedagent.model_worker.compact.looking import Look, LookAnswerer
+from mmedagent.model_worker.compact.questions import ABOUT_NAMES, NO_TOOLS, Question
+from mmedagent.networks.planner_net import HARMLESS, TOOLS
 from mmedagent.networks.planner_parts import Part
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.networks.planner_text import AskText, read_ask_text
 from mmedagent.protocol.plan import PlannerRequest
 from mmedagent.serving.tool import PixelArray
 
+CLEAR_SCORE = 0.5
+"""An ask that the reader is not sure of is taken for a question about the image from this score on."""
+
+_LABELLED = frozenset({"modality", "view", "technique", "body_part", "abnormal", "findings"})
+_LOOKED_AT = {"grounding": ABOUT_NAMES, "classification": _LABELLED}
+"""What a look can answer in place of a tool."""
+
 
 @dataclass(frozen=True)
 class Reading:
-    """The parts of an ask, its coordinates, and a glance at the image where an outcome needs one."""
+    """The parts of an ask, its coordinates, and a look at the image where an outcome needs one."""
 
     ask: AskText
     parts: tuple[Part, ...]
-    glance: Glance | None = None
+    look: Look | None = None
 
     @property
     def confidence(self) -> float:
@@ -36,18 +42,64 @@ class Reading:
         return any(part.outcome == outcome for part in self.parts)
 
 
-def read_request(
-    loaded: LoadedPlanner, reader: AskReader, request: PlannerRequest, frame: PixelArray | None
-) -> Reading:
-    """Read the last message of the user; earlier ones are not used."""
-    text = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
-    size = (request.image.width, request.image.height) if request.image is not None else None
-    ask = read_ask_text(text, size)
-    parts = reader.read(ask)
-    glance = None
-    if frame is not None and any(part.outcome == "image_question" for part in parts):
-        config = loaded.config
-        glance = glance_at(
-            loaded.glance, np.asarray(frame), config.modalities, config.anatomies, config.glance_temperature
-        )
-    return Reading(ask, parts, glance)
+class RequestReader:
+    """Reads the last message of the user; earlier ones are not used."""
+
+    def __init__(self, asks: AskReader, looker: LookAnswerer, threshold: float) -> None:
+        self._asks = asks
+        self._looker = looker
+        self._threshold = threshold
+
+    def read(self, request: PlannerRequest, frame: PixelArray | None) -> Reading:
+        text = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
+        size = (request.image.width, request.image.height) if request.image is not None else None
+        ask = read_ask_text(text, size)
+        parts = self._asks.read(ask)
+        if request.image is None:
+            return Reading(ask, parts)
+        parts = _without_tools(parts, ask)
+        parts = tuple(self._taken_for_question(part) for part in parts)
+        tools = {card.name for card in request.tools}
+        looked = [part for part in parts if part.outcome == "image_question" or self._stands_in(part, tools)]
+        if not looked:
+            return Reading(ask, parts)
+        words = "\n".join(part.words for part in looked)
+        names = [name for part in looked for name in _names(part)]
+        return Reading(ask, parts, self._looker.answer(words, frame, request.image, tools, names))
+
+    def _taken_for_question(self, part: Part) -> Part:
+        """An ask that would be asked back, as the question about the image that it clearly is."""
+        unsure = part.confidence < self._threshold and part.outcome in {*HARMLESS, "classification"}
+        if not (unsure or part.outcome == "clarify") or part.runner_up == "unsafe":
+            return part
+        questions = self._looker.questions(part.words, _names(part))
+        clear = bool(questions) and all(self._is_clear(question) for question in questions)
+        return replace(part, outcome="image_question", confidence=1.0) if clear else part
+
+    def _stands_in(self, part: Part, tools: set[str]) -> bool:
+        """Whether a look can answer a part whose tool is not there."""
+        kinds = _LOOKED_AT.get(part.outcome, frozenset())
+        if part.outcome in tools or not kinds:
+            return False
+        questions = self._looker.questions(part.words, _names(part))
+        return bool(questions) and all(one.kind in kinds and one.sure for one in questions)
+
+    def _is_clear(self, question: Question) -> bool:
+        known = question.names and all(self._looker.knows(name) for name in question.names)
+        return question.score >= CLEAR_SCORE and bool(question.kind in _LABELLED or known)
+
+
+def _without_tools(parts: Sequence[Part], ask: AskText) -> tuple[Part, ...]:
+    """Asks that say that no tool is wanted are answered from the image where a look can."""
+    if not NO_TOOLS.search(ask.text):
+        return tuple(parts)
+    here = {*_LOOKED_AT, "grounded_segmentation", "image_question", "clarify"}
+    told = [part for part in parts if NO_TOOLS.sub("", part.words).strip(" .,;:!?-")]
+    return tuple(
+        replace(part, outcome="image_question", confidence=1.0) if part.outcome in here else part for part in told
+    )
+
+
+def _names(part: Part) -> tuple[str, ...]:
+    """Structures and findings that a part names; those of a classification are labels."""
+    return () if part.outcome == "classification" else part.names

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mmedagent.model_worker.compact.compose import numbers
-from mmedagent.networks.planner_glance import Glance
 from mmedagent.networks.planner_parts import PlannedPart
 from mmedagent.networks.planner_text import AskText
 from mmedagent.protocol.card import ToolCard
@@ -23,7 +22,6 @@ WELCOME = "You are welcome. Ask on whenever you like."
 IMAGE_NEEDED = "There is no image in this conversation yet. Please attach one and ask again."
 AT_ONCE = "The parts do not depend on each other, so the tools run at the same time."
 ONE_AFTER_THE_OTHER = "Where an action needs the result of another, it waits for it."
-UNSURE_GLANCE = 0.5
 _DOING = {
     "grounding": "find something by its name",
     "segmentation": "outline what is inside a box or at a point",
@@ -145,34 +143,22 @@ def abilities(tools: Sequence[ToolCard]) -> str:
     )
 
 
-def image_answer(glance: Glance | None, image: ImageRef | None) -> str:
-    """What the planner itself can say about an image: its glance, and what the file's header states."""
+def file_facts(image: ImageRef | None) -> list[str]:
+    """What is known of an image without looking at it: its size, and what the file's header states."""
     if image is None:
-        return IMAGE_NEEDED
-    sentences = [_glance_sentence(glance)] if glance is not None else []
-    sentences.append(f"The frame is {image.width} x {image.height} pixels large.")
+        return []
+    facts = [f"The frame is {image.width} x {image.height} pixels large."]
     stated = [
         f"{name} {value}"
         for name, value in (("modality", image.modality), ("body part", image.body_part), ("side", image.laterality))
         if value
     ]
     if stated:
-        sentences.append(f"The file's header states {numbers.listed(stated)}.")
+        facts.append(f"The file's header states {numbers.listed(stated)}; where I differ from it, trust the header.")
     if image.spacing_mm is not None:
         rows, columns = image.spacing_mm
-        sentences.append(f"Its pixel spacing is {rows:.4g} x {columns:.4g} mm.")
-    return " ".join(sentences)
-
-
-def _glance_sentence(glance: Glance) -> str:
-    if glance.modality_probability < UNSURE_GLANCE:
-        return "At a glance I cannot tell what kind of image this is."
-    part = f" of the {glance.anatomy}" if glance.anatomy_probability >= UNSURE_GLANCE and glance.anatomy else ""
-    article = "an" if glance.modality[:1] in "aeiouMX" else "a"
-    return (
-        f"At a glance this looks like {article} {glance.modality} image{part} ({glance.modality_probability:.0%}). "
-        "This is the impression of a small network trained on synthetic images; ask me to classify it to check."
-    )
+        facts.append(f"Its pixel spacing is {rows:.4g} x {columns:.4g} mm.")
+    return facts
 
 
 def _items(value: object) -> list[object]:
