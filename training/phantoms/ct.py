@@ -127,7 +127,7 @@ def _scan(rng: np.random.Generator, drawn: Drawn, part: str) -> Phantom:
     size, subtle = drawn.scene.value.shape[0], drawn.subtle
     values = sharpness(drawn.scene.value, between(rng, 0.0, 0.5))
     if chance(rng, 0.2):
-        values = values + np.float32(between(rng, 2, 8 if subtle else 20)) * fractal(rng, size, 16, 3)
+        values = values + np.float32(between(rng, 2, 6 if subtle else 10)) * fractal(rng, size, 16, 3)
     limit = (6.0 if part == "head" else 22.0) if subtle else 90.0
     noisy = min(float(rng.exponential(NOISE * (0.4 if part == "head" else 1.0))), limit)
     values = values + np.float32(noisy) * grain(rng, size, between(rng, 1, 2.4))
