@@ -6,7 +6,7 @@ caller, and then only with `weights_only=True`, so that no code in the file is e
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -24,8 +24,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN_KEYS = 5
 
 
-def sha256_file(path: Path) -> str:
-    """The sha256 of a file as 64 lower-case hex digits, read in 1 MiB pieces.
+def sha256_file(path: Path, advance: Callable[[int], None] | None = None) -> str:
+    """The sha256 of a file as 64 lower-case hex digits, read in 1 MiB pieces; `advance` is told of the bytes of each.
 
     Raises:
         CheckpointError: there is no such file.
@@ -36,6 +36,8 @@ def sha256_file(path: Path) -> str:
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
+            if advance is not None:
+                advance(len(piece))
     return digest.hexdigest()
 
 
@@ -73,7 +75,7 @@ def load_state(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
 def load_strict(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy a state into a module; every key and every shape must match.
 
-    Floating-point tensors (fp16 in shipped files) are cast to the data type of the module's own tensors.
+    Tensors (fp16 in shipped files) are cast to the data type of the module's own, and moved to their device.
 
     Raises:
         CheckpointError: keys are missing or unexpected, or a shape differs; the message names them.
@@ -90,7 +92,7 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     ]
     if misshapen:
         raise CheckpointError(misfit(type(module).__name__, misshapen=misshapen))
-    module.load_state_dict({key: state[key].to(tensor.dtype) for key, tensor in own.items()}, strict=True)
+    module.load_state_dict({key: state[key].to(tensor) for key, tensor in own.items()}, strict=True)
 
 
 def misfit(

@@ -128,24 +128,59 @@ def load_clip(folder: Path, sha256: str | None = None, text_base: Path | None = 
     Raises:
         CheckpointError: a file is missing, damaged, not the pinned one, or does not fit the architecture.
     """
+    config = read_config(folder)
+    weights = find_weights(folder)
+    network = fit_network(folder, config, load_state(weights, sha256 or pinned_hash(weights)), text_base=text_base)
+    context = int(config["model_cfg"]["text_cfg"].get("context_length", DEFAULT_CONTEXT))
+    own = "text_base" not in config
+    tokenizer = _read_tokenizer(folder, context) if own else load_tokenizer(text_base, context)
+    return ClipModel(network, tokenizer, preprocess_config(config), sha256_file(weights))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of `open_clip_config.json`. Raises `CheckpointError` when it describes no such model."""
     config = _read_json(folder / CONFIG_FILE)
     _check_config(config)
-    weights = find_weights(folder)
-    state = load_state(weights, sha256 or _pinned(weights))
-    state = {name: value for name, value in state.items() if name not in _LEGACY_BUFFERS}
-    context = int(config["model_cfg"]["text_cfg"].get("context_length", DEFAULT_CONTEXT))
+    return config
+
+
+def pinned_hash(weights: Path) -> str | None:
+    """What the file beside the weights, in the form that `sha256sum` writes, says that they hash to."""
+    pin = weights.with_name(f"{weights.name}.sha256")
+    words = pin.read_text("utf-8", errors="replace").split() if pin.is_file() else []
+    return words[0] if words else None
+
+
+def fit_network(
+    folder: Path,
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    device: str = "cpu",
+    text_base: Path | None = None,
+) -> CustomTextCLIP:
+    """The network of a folder with the tensors of its weights file, every key and shape strictly.
+
+    Args:
+        folder: where the architecture of the text tower may be.
+        config: what `read_config` gave.
+        state: names to tensors as in the file.
+        device: "meta" to try names and shapes alone, without memory.
+        text_base: a folder with MiniLM, by default the installed package's.
+
+    Raises:
+        CheckpointError: the tensors do not fit the architecture, or MiniLM is needed and not there.
+    """
+    full = {name: value for name, value in state.items() if name not in _LEGACY_BUFFERS}
     if "text_base" in config:
         base = _minilm(config["text_base"], text_base)
-        state = _joined(state, base)
+        full = _joined(full, base)
         text = BertConfig(**_read_json(base / "config.json"))
-        tokenizer = load_tokenizer(base, context)
     else:
-        text = text_config(folder, state)
-        tokenizer = _read_tokenizer(folder, context)
-    network = build_network(config, text)
-    load_strict(network, state)
-    network.requires_grad_(requires_grad=False)
-    return ClipModel(network, tokenizer, preprocess_config(config), sha256_file(weights))
+        text = text_config(folder, full)
+    with torch.device(device):
+        network = build_network(config, text).to(device)
+    load_strict(network, full)
+    return network.requires_grad_(requires_grad=False)
 
 
 def find_weights(folder: Path) -> Path:
@@ -246,11 +281,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path.name} is not a JSON object")
     return content
-
-
-def _pinned(weights: Path) -> str | None:
-    pin = weights.with_name(f"{weights.name}.sha256")
-    return pin.read_text("ascii").split()[0] if pin.is_file() else None
 
 
 def _read_tokenizer(folder: Path, context: int) -> Tokenizer:

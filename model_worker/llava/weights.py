@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mmedagent.model_worker.llava.checkpoint import PlannerManifest, read_settin
 from mmedagent.networks import checkpoints
 from mmedagent.protocol.errors import CheckpointError
 
+ReadState = Callable[[Path], dict[str, Tensor]]
 ADAPTER_SETTINGS, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PLAIN_STARTS = (True, False, "gaussian")
 """Ways to start an adapter (`init_lora_weights`) that leave the base weights as they are."""
@@ -100,14 +102,14 @@ def _loses_border(image_processor: Any) -> bool:
     return False
 
 
-def attach_adapter(model: Any, folder: Path) -> PeftModel:
-    """The model with the LoRA adapter of a folder on it, unmerged.
+def attach_adapter(model: Any, folder: Path, read: ReadState = checkpoints.load_state) -> PeftModel:
+    """The model with the LoRA adapter of a folder on it, unmerged. `read` gives the tensors of a file.
 
     The tensors in the file must be exactly those that the adapter's own settings ask for: peft itself only warns when
     some are missing, and leaves those layers as they were. Raises `CheckpointError`.
     """
     config = _adapter_config(folder)
-    state = _adapter_state(folder / ADAPTER_WEIGHTS)
+    state = _adapter_state(folder / ADAPTER_WEIGHTS, read)
     adapted = _with_fresh_adapter(model, config)
     _require_targets(config.target_modules, adapted.base_model.targeted_module_names)
     own = get_peft_model_state_dict(adapted)
@@ -141,9 +143,9 @@ def _with_fresh_adapter(model: Any, config: LoraConfig) -> PeftModel:
         raise CheckpointError("The planner's adapter does not fit the base model.") from error
 
 
-def _adapter_state(path: Path) -> dict[str, Tensor]:
+def _adapter_state(path: Path, read: ReadState) -> dict[str, Tensor]:
     try:
-        return checkpoints.load_state(path)
+        return read(path)
     except checkpoints.CheckpointError as error:
         raise CheckpointError(f"The planner's adapter has no readable {ADAPTER_WEIGHTS}.") from error
 
