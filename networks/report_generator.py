@@ -24,6 +24,7 @@ SPECIAL = (PAD, BEGIN, END, BETWEEN, UNKNOWN)
 MOST_TOKENS = 160
 _GAP = re.compile(r"\s+([.,;:])")
 _START = re.compile(r"(?:^|(?<=[.!?]\s))[a-z]")
+_REPEATED = re.compile(r"([.!?])(?:\s*[.!?])+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -82,6 +83,7 @@ class Writer:
         """Drafts for prepared and normalised images (n, 1, S, S)."""
         written = self.model.generate(
             pixel_values=images.expand(-1, self._config.channels, -1, -1),
+            decoder_attention_mask=torch.ones((len(images), 1), dtype=torch.long, device=images.device),
             max_new_tokens=self._config.max_tokens,
             num_beams=self._config.beams,
             do_sample=False,
@@ -111,5 +113,6 @@ def special_id(tokenizer: Tokenizer, name: str) -> int:
 
 def sentences_of(text: str) -> tuple[str, ...]:
     """Lower-case words with spaced punctuation as whole sentences; an unfinished last sentence is left out."""
-    tidy = _START.sub(lambda found: found.group().upper(), _GAP.sub(r"\1", text.strip()))
+    spaced = _REPEATED.sub(r"\1", _GAP.sub(r"\1", text.strip()))
+    tidy = _START.sub(lambda found: found.group().upper(), spaced)
     return tuple(part for part in _SENTENCE.split(tidy) if part.endswith((".", "!", "?")))

@@ -15,6 +15,8 @@ from mmedagent.networks.report_sentences import UNLIKELY, Stance, graded, stance
 
 Section = Literal["findings", "impression"]
 NORMAL = "No abnormality is seen."
+LEAST_WORDS = 3
+"""Shorter sentences that speak of no finding are fragments."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def _section(
     kept: list[Sentence] = []
     for text in texts:
         stances = stances_of(text, probabilities)
-        if told & stances.keys() or any(text == sentence.text for sentence in kept):
+        fragment = not stances and len(text.split()) < LEAST_WORDS
+        if fragment or told & stances.keys() or any(text == sentence.text for sentence in kept):
             continue
         if all(stance is stance_for(probabilities[name]) for name, stance in stances.items()):
             kept.append(_linked(text, section, stances, probabilities))

@@ -96,6 +96,12 @@ def test_a_draft_that_is_wrong_is_put_right() -> None:
     assert texts[-1] == "The image clearly shows a pneumothorax."
 
 
+def test_fragments_and_repetitions_are_dropped() -> None:
+    assert sentences_of("the heart is enlarged . . is seen . no nod") == ("The heart is enlarged.", "Is seen.")
+    sentences = merged(("Is seen.", "A tube is in place.", "A tube is in place."))
+    assert [one.text for one in sentences if one.source == "generator"] == ["A tube is in place."]
+
+
 def test_a_healthy_chest_has_an_impression() -> None:
     assert merged((), ())[-1].text == NORMAL
     assert merged((), ("No acute abnormality.",))[-1].source == "generator"
