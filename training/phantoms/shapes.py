@@ -16,14 +16,9 @@ from mmedagent.training.phantoms.patches import Patch, Stroke, lines
 from mmedagent.training.phantoms.views import Point, View, Window, make_view, strips
 
 __all__ = [
-    "Point", "Scene", "Stroke", "View", "band", "blob", "curves", "extent", "falloff", "fractal", "grain", "make_view",
-    "noise", "radius", "resize", "union",
+    "Point", "Scene", "Stroke", "View", "blob", "curves", "extent", "falloff", "fractal", "grain", "make_view",
+    "noise", "resize", "union",
 ]  # fmt: skip
-
-
-def radius(view: View, centre: Point, radii: Point, angle: float = 0.0) -> Field:
-    """Elliptic radius of every pixel: 1 on the ellipse, below 1 inside."""
-    return _polar(view.x, view.y, centre, radii, angle)[0]
 
 
 def blob(
@@ -98,13 +93,6 @@ def falloff(view: View, r: Field, scale: float, edge: float) -> Field:
     coverage: Field = (1 - r) * slope
     coverage += np.float32(0.5)
     return np.clip(coverage, 0, 1, out=coverage)
-
-
-def band(view: View, r: Field, level: float, width: float, scale: float, edge: float = 1.2) -> Field:
-    """Coverage of the ring |r - level| < width / 2 of a radius field with shorter radius `scale`."""
-    slope = np.float32(scale / (edge * min(view.step)))
-    coverage: Field = np.clip((np.float32(width / 2) - np.abs(r - np.float32(level))) * slope + np.float32(0.5), 0, 1)
-    return coverage
 
 
 def curves(view: View, strokes: Sequence[Stroke]) -> Field:

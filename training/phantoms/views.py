@@ -37,7 +37,6 @@ class View:
         x, y: float32 (H, W) coordinates after warping.
         origin: coordinates of the first pixel before turning and warping.
         step: coordinate distance between neighbouring pixels (x, y) before turning and warping.
-        slack: upper bound of how far warping and rotation move a point, where known.
         turn: rotation about the middle of the view in radians.
         waves: what moves rows sideways and then columns up and down before the rotation, if anything does.
     """
@@ -46,7 +45,6 @@ class View:
     y: Field
     origin: Point
     step: Point
-    slack: float = 0.0
     turn: float = 0.0
     waves: tuple[Wave, Wave] | None = None
 
