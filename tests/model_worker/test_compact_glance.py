@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mmedagent.model_worker.compact import CompactPlanner
 from mmedagent.model_worker.compact.looking import LookAnswerer
@@ -29,6 +31,8 @@ SHOWN: Chances = {
     "structures": {"liver": 0.9, "left kidney": 0.9, "right kidney": 0.9},
     "findings": {"liver lesion": 0.88},
 }
+
+WORDS = ["is", "there", "how", "many", "left", "liver", "livers", "view", "at", "a", "glance", "?", ".", "and", "ſide"]
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +128,12 @@ def test_the_answer_after_other_tools_holds_the_look(planner: CompactPlanner) ->
 
 def test_without_an_image_one_is_asked_for(planner: CompactPlanner) -> None:
     assert "attach" in plan(planner, request("At a glance, which plane is this?", image=None)).value
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.sampled_from(WORDS)))
+def test_any_words_give_a_plan(planner: CompactPlanner, words: list[str]) -> None:
+    assert plan(planner, request(f"Without tools, {' '.join(words)}")).value
 
 
 def test_the_header_is_trusted(planner: CompactPlanner) -> None:
