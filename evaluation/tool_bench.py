@@ -31,7 +31,7 @@ from mmedagent.serving.schemas import CardValidator
 from mmedagent.serving.tool import PixelArray, Tool, ToolOutput
 from mmedagent.serving.work import CancelToken
 
-CALLERS = 16
+CALLERS, CALLS_EACH = 16, 4
 ROUNDS = 5
 WARM_UP = 2
 WARM_UP_ROUNDS = 1
@@ -212,12 +212,12 @@ async def _together(
         started = time.perf_counter()
         direct.run(batch)
         direct_rates.append(len(batch) / (time.perf_counter() - started))
-        waiting = iter(calls.take(2 * CALLERS))
+        waiting = iter(calls.take(CALLS_EACH * CALLERS))
         started = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for _ in range(_callers(served)):
                 group.create_task(_call_on(served.url, waiting, client))
-        served_rates.append(2 * CALLERS / (time.perf_counter() - started))
+        served_rates.append(CALLS_EACH * CALLERS / (time.perf_counter() - started))
         advance()
     return statistics.median(direct_rates[WARM_UP_ROUNDS:]), statistics.median(served_rates[WARM_UP_ROUNDS:])
 
