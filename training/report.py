@@ -102,7 +102,13 @@ class Run:
             self.average.state = saved["average"]
             self.optimizer.load_state_dict(saved["optimizer"])
             self.count, self.drawn, before = saved["count"], saved["drawn"], saved["spent"]
-        self.clock = Clock(60 * options.minutes, before)
+        self._budget = (60 * options.minutes, before)
+        self.clock = Clock(*self._budget)
+
+    def begin(self, drawer: Drawer) -> None:
+        """Wait for the first samples, which does not count as training."""
+        self.take(drawer)
+        self.clock = Clock(*self._budget)
 
     def save(self) -> None:
         save_run(
@@ -180,6 +186,7 @@ def fit_temperatures(run: Run, drawer: Drawer, least: int) -> list[float]:
 
 def train(run: Run, drawer: Drawer, options: argparse.Namespace) -> None:
     """Train until the budget is spent, and write the checkpoint."""
+    run.begin(drawer)
     saved, smooth = time.monotonic(), dict.fromkeys(WEIGHTS, float("nan"))
     columns = (TextColumn("report networks"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
     untempered = [1.0] * (len(run.seen.findings) + 1)
