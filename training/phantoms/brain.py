@@ -15,8 +15,8 @@ from mmedagent.training.phantoms.views import Point
 HOLDERS = ("brain", "skull")
 """Structures that keep the pixels of what lies in the brain."""
 
-LEAST_INFARCT = 0.004
-"""Share of the image that an infarct covers at least."""
+LEAST_INFARCT, LEAST_TUMOUR = 0.004, 0.0015
+"""Share of the image that an infarct or a tumour covers at least."""
 
 PARTS = ("brain", "white matter", "deep grey matter", "cerebellum", "brain stem", "corpus callosum")
 """Structures that a lesion of the brain stays part of."""
@@ -107,23 +107,14 @@ def _tumour(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask)
     view, size = scene.view, between(rng, 0.08, 0.22)
     place = _site(scene, rng, brain, between(rng, 0.1, 0.4))
     radii, angle = (size, size * between(rng, 0.7, 1.0)), between(rng, 0, 3.1)
-    findings = ["tumour"]
-    if chance(rng, 0.8):
-        reach = between(rng, 0.06, 0.16)
-        around = fill(
-            view, _ragged(rng, oval(rng, place, (radii[0] + reach, radii[1] + reach), angle, 0.12), 0.012), soft=1.0
-        )
-        white = scene.mask("white matter")
-        near = fill(view, oval(rng, place, (radii[0] + 0.04, radii[1] + 0.04), angle, 0.06), soft=1.0)
-        if white is not None and around.cover.size:
-            spread = inside(around, white)
-            cover = np.zeros(brain.shape, np.float32)
-            cover[near.window] = near.cover * brain[near.window]
-            cover[spread.window] = np.maximum(cover[spread.window], spread.cover)
-            scene.paint(cover, tissue["edema"], "oedema", inside=PARTS)
-            findings.append("oedema")
     outline = oval(rng, place, radii, angle, 0.1)
     shape = inside(fill(view, outline, soft=0.6), brain)
+    if float(shape.cover.sum()) < LEAST_TUMOUR * brain.size:
+        return ()
+    findings = ["tumour"]
+    if chance(rng, 0.8):
+        _swelling(scene, rng, tissue, brain, (place, radii, angle))
+        findings.append("oedema")
     scene.paint(shape, values(scene, rng, shape, tissue["tumour"], 2 * tissue["spread"], 30), "tumour", inside=PARTS)
     if chance(rng, 0.45):
         rim = inside(fill(view, grown(outline, -0.3 * size), soft=0.8), brain)
@@ -132,16 +123,34 @@ def _tumour(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask)
     return tuple(sorted(findings))
 
 
+def _swelling(
+    scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask, mass: tuple[Point, Point, float]
+) -> None:  # fmt: skip
+    """Oedema next to a mass of that place, radii and angle, and further away in the white matter."""
+    place, (a, b), angle = mass
+    reach, view, white = between(rng, 0.06, 0.16), scene.view, scene.mask("white matter")
+    near = fill(view, oval(rng, place, (a + 0.04, b + 0.04), angle, 0.06), soft=1.0)
+    cover = np.zeros(brain.shape, np.float32)
+    cover[near.window] = near.cover * brain[near.window]
+    if white is not None:
+        wide = _ragged(rng, oval(rng, place, (a + reach, b + reach), angle, 0.12), 0.012)
+        spread = inside(fill(view, wide, soft=1.0), white)
+        cover[spread.window] = np.maximum(cover[spread.window], spread.cover)
+    scene.paint(cover, tissue["edema"], "oedema", inside=PARTS)
+
+
 def _haematoma(scene: Scene, rng: np.random.Generator, tissue: Tissue, brain: Mask) -> tuple[str, ...]:
-    """A bleed within the brain, with a thin rim of oedema."""
+    """A bleed within the brain, at times with a rim of oedema."""
     size = between(rng, 0.07, 0.2)
     place, angle = _site(scene, rng, brain, between(rng, 0.2, 0.5)), between(rng, 0, 3.1)
     outline = _ragged(rng, oval(rng, place, (size, size * between(rng, 0.55, 0.9)), angle, 0.12), 0.006)
-    halo = inside(fill(scene.view, grown(outline, between(rng, 0.015, 0.05)), soft=1.0), brain)
-    scene.paint(halo, tissue["edema"], None, inside=True)
+    rim = chance(rng, 0.5)
+    if rim:
+        halo = inside(fill(scene.view, grown(outline, between(rng, 0.03, 0.06)), soft=1.0), brain)
+        scene.paint(halo, tissue["edema"], "oedema", inside=PARTS)
     shape = inside(fill(scene.view, outline, soft=0.4), brain)
-    scene.paint(shape, values(scene, rng, shape, tissue["blood"], tissue["spread"]), "haemorrhage", inside=True)
-    return ("haemorrhage",)
+    scene.paint(shape, values(scene, rng, shape, tissue["blood"], tissue["spread"]), "haemorrhage", inside=PARTS)
+    return ("haemorrhage", "oedema") if rim else ("haemorrhage",)
 
 
 def _subdural(scene: Scene, rng: np.random.Generator, tissue: Tissue, inner: Field) -> tuple[str, ...]:
