@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -56,11 +57,15 @@ class ToolEntry(BaseModel):
 
 
 class Profile(BaseModel):
-    """A planner and tools. `label` is attached to every result; `folder` is where relative checkpoints start."""
+    """A planner and tools. `label` is attached to every result; `folder` is where relative checkpoints start.
+
+    `models_variable` names the environment variable that holds `folder`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: ShortText = ""
+    models_variable: Annotated[str, Field(pattern=r"^MMEDAGENT_[A-Z_]{1,40}$")] | None = None
     planner: PlannerEntry
     tools: Annotated[dict[ToolName, ToolEntry], Field(max_length=64)]
     folder: Path
@@ -69,9 +74,10 @@ class Profile(BaseModel):
         return self.folder / entry.checkpoint if entry.checkpoint is not None else None
 
 
-def load_profile(name: str) -> Profile:
+def load_profile(name: str, models: Path | None = None) -> Profile:
     """A built-in profile by name, or one from a TOML file, whose checkpoints are relative to that file.
 
+    `models` is another folder for the checkpoints, and comes before the environment variable that the profile names.
     Raises `InvalidRequestError` naming what is wrong.
     """
     path = Path(name) if name.endswith(".toml") else PROFILES / f"{name}.toml"
@@ -80,11 +86,24 @@ def load_profile(name: str) -> Profile:
         raise InvalidRequestError(f"There is no profile {name}. Built in: {known}; or give the path of a .toml file.")
     folder = MODELS if path.parent == PROFILES else path.resolve().parent
     try:
-        return Profile(**tomllib.loads(path.read_text("utf-8")), folder=folder)
+        profile = Profile(**tomllib.loads(path.read_text("utf-8")), folder=folder)
     except ValidationError as error:
         raise InvalidRequestError(f"The profile {name} is not valid: {first_of(error)}.") from error
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise InvalidRequestError(f"The profile {name} is not valid: {error}.") from error
+    given = models or _models_of(profile, name)
+    return profile.model_copy(update={"folder": given.resolve()}) if given is not None else profile
+
+
+def _models_of(profile: Profile, name: str) -> Path | None:
+    if profile.models_variable is None:
+        return None
+    value = os.environ.get(profile.models_variable)
+    if not value:
+        raise InvalidRequestError(
+            f"The profile {name} reads its models from a folder of yours: set {profile.models_variable} to its path."
+        )
+    return Path(value)
 
 
 def first_of(error: ValidationError) -> str:
@@ -99,6 +118,14 @@ def require_installed(profile: Profile) -> None:
     _entry_point(PLANNERS, profile.planner.backend)
     for name, entry in profile.tools.items():
         _entry_point(TOOLS, entry.backend or name)
+
+
+def backend_reference(group: str, name: str) -> str | None:
+    """`module:Class` behind an entry-point name, without importing it; None when nothing of that name is installed."""
+    try:
+        return _entry_point(group, name).value
+    except InvalidRequestError:
+        return None
 
 
 def backend_class(group: str, name: str) -> Any:

@@ -14,7 +14,7 @@ from transformers import GroundingDinoConfig
 from mmedagent.networks.architectures import Architecture, describe_clip, describe_grounding, describe_sam
 from mmedagent.networks.checkpoints import CheckpointError
 from mmedagent.networks.layouts import read_layout, read_sharded_layout, shard_files
-from networks.layout_files import (
+from support.layout_files import (
     BIOMEDCLIP,
     clip_shapes,
     grounding_shapes,

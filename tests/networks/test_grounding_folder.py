@@ -16,7 +16,7 @@ from mmedagent.networks.checkpoints import CheckpointError, save_fp16, sha256_fi
 from mmedagent.networks.grounding import caption_of, load_grounding
 from mmedagent.networks.grounding_folder import build_network, own_state, read_tokenizer
 from mmedagent.networks.minilm import MINILM_SHA256, load_minilm, minilm_folder
-from networks.original_grounding import ARCHITECTURE, PROMPTS, original_state, picture, write_original
+from support.original_grounding import ARCHITECTURE, PROMPTS, original_state, picture, write_original
 
 WORDS = ("An enlarged Left liver-lobe", "effusion (pleural)")
 

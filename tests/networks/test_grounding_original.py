@@ -19,7 +19,7 @@ from mmedagent.networks.grounding import GroundingDino, caption_of, load_groundi
 from mmedagent.networks.grounding_folder import GroundingFolder, build_network, fit_network, read_folder
 from mmedagent.networks.grounding_original import UNREAD_NORM, convert, source_of
 from mmedagent.networks.grounding_original import original_state as read
-from networks.original_grounding import (
+from support.original_grounding import (
     ARCHITECTURE,
     ORACLE,
     PROMPTS,

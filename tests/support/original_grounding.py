@@ -18,9 +18,9 @@ from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.networks.grounding_folder import build_network
 from mmedagent.networks.grounding_original import UNREAD_NORM, source_of
 
-HERE = Path(__file__).resolve().parent
-SWIN_T_OGC = HERE / "grounding_swint_ogc.json"
-ORACLE = HERE / "grounding_oracle.json"
+DATA = Path(__file__).resolve().parents[1] / "networks"
+SWIN_T_OGC = DATA / "grounding_swint_ogc.json"
+ORACLE = DATA / "grounding_oracle.json"
 PROMPTS = ("lung", "left liver lobe", "tumor")
 ARCHITECTURE: dict[str, Any] = {
     "backbone_config": {

@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from networks.layout_files import names_on_disk, write_json, write_safetensors, write_shards
+from support.layout_files import names_on_disk, write_json, write_safetensors, write_shards
 
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 CLIP_L_336 = {

@@ -1,7 +1,7 @@
 """Write what the original Grounding DINO code computes, and the official names and shapes, as files for the tests.
 
     .venv/bin/pip install groundingdino-py==0.4.0
-    PYTHONPATH=tests .venv/bin/python tests/networks/make_grounding_oracle.py
+    PYTHONPATH=tests .venv/bin/python tests/support/make_grounding_oracle.py
 
 The package is not part of the development environment: it brings a second OpenCV. It was written for older versions of
 transformers: their BERT took a mask for each pair of tokens that the present one takes only as numbers to be added.
@@ -20,7 +20,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from mmedagent.networks.minilm import minilm_folder
-from networks.original_grounding import ARCHITECTURE, ORACLE, PROMPTS, SWIN_T_OGC, picture, value_of
+from support.original_grounding import ARCHITECTURE, ORACLE, PROMPTS, SWIN_T_OGC, picture, value_of
 
 NETWORK = "groundingdino.models.GroundingDINO"
 

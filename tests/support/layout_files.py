@@ -15,7 +15,7 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from mmedagent.networks.clip import build_network as build_clip
 from mmedagent.networks.sam import SamConfig, build_sam
-from networks.original_grounding import official_shapes
+from support.original_grounding import official_shapes
 
 Shapes = Mapping[str, tuple[int, ...]]
 HALF = 2
