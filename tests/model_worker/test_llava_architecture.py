@@ -17,7 +17,7 @@ from mmedagent.model_worker.llava.architecture import describe_llava
 from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.protocol.errors import CheckpointError
 from mmedagent.protocol.plan import ChatMessage, PlannerRequest
-from networks.llava_files import write_llava_med
+from support.llava_files import write_llava_med
 from tiny_llava import Lesson, edit_json, edit_tensors, write_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
