@@ -77,13 +77,14 @@ def describe_sam(folder: Path) -> Architecture:
 
 def describe_clip(folder: Path) -> Architecture:
     """A folder that `load_clip` reads. Raises `CheckpointError` for settings that it would refuse."""
-    from mmedagent.networks.clip import find_weights, fit_network, pinned_hash, read_config
+    from mmedagent.networks.clip import find_weights, fit_network, pinned_hash, read_config, read_tokenizer
 
     config, weights = read_config(folder), find_weights(folder)
 
     def fit() -> int:
         layout = read_layout(weights)
         fit_network(folder, config, layout, META)
+        read_tokenizer(folder, config)
         return len(layout)
 
     trunk = config["model_cfg"]["vision_cfg"]["timm_model_name"]

@@ -131,10 +131,9 @@ def load_clip(folder: Path, sha256: str | None = None, text_base: Path | None = 
     config = read_config(folder)
     weights = find_weights(folder)
     network = fit_network(folder, config, load_state(weights, sha256 or pinned_hash(weights)), text_base=text_base)
-    context = int(config["model_cfg"]["text_cfg"].get("context_length", DEFAULT_CONTEXT))
-    own = "text_base" not in config
-    tokenizer = _read_tokenizer(folder, context) if own else load_tokenizer(text_base, context)
-    return ClipModel(network, tokenizer, preprocess_config(config), sha256_file(weights))
+    return ClipModel(
+        network, read_tokenizer(folder, config, text_base), preprocess_config(config), sha256_file(weights)
+    )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -283,7 +282,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_tokenizer(folder: Path, context: int) -> Tokenizer:
+def read_tokenizer(folder: Path, config: Mapping[str, Any], text_base: Path | None = None) -> Tokenizer:
+    """The folder's own, or MiniLM's where that is the text tower. Raises `CheckpointError` when there is none."""
+    context = int(config["model_cfg"]["text_cfg"].get("context_length", DEFAULT_CONTEXT))
+    if "text_base" in config:
+        return load_tokenizer(text_base, context)
     if (folder / "tokenizer.json").is_file():
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     elif (folder / "vocab.txt").is_file():

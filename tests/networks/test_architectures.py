@@ -15,12 +15,12 @@ from mmedagent.networks.architectures import Architecture, describe_clip, descri
 from mmedagent.networks.checkpoints import CheckpointError
 from mmedagent.networks.layouts import read_layout, read_sharded_layout, shard_files
 from support.layout_files import (
-    BIOMEDCLIP,
     clip_shapes,
     grounding_shapes,
     grounding_shapes_on_disk,
     sam_shapes,
     write_archive,
+    write_clip_settings,
     write_json,
     write_safetensors,
     write_shards,
@@ -38,14 +38,14 @@ def medsam(folder: Path, shapes: Shapes) -> Architecture:
 
 
 def biomedclip(folder: Path, shapes: Shapes) -> Architecture:
-    write_json(folder / "open_clip_config.json", **BIOMEDCLIP)
+    write_clip_settings(folder)
     write_archive(folder / "open_clip_pytorch_model.bin", shapes)
     (folder / "open_clip_pytorch_model.bin.sha256").write_text(f"{PIN}  open_clip_pytorch_model.bin\n")
     return describe_clip(folder)
 
 
 def biomedclip_safetensors(folder: Path, shapes: Shapes) -> Architecture:
-    write_json(folder / "open_clip_config.json", **BIOMEDCLIP)
+    write_clip_settings(folder)
     write_safetensors(folder / "open_clip_model.safetensors", shapes)
     return describe_clip(folder)
 
@@ -156,6 +156,13 @@ def test_an_index_that_names_something_else_is_refused(place: object, tmp_path: 
     index.write_text("{}")
     with pytest.raises(CheckpointError, match="has no weight_map"):
         read_sharded_layout(index)
+
+
+def test_a_text_tower_without_its_tokenizer_does_not_fit(tmp_path: Path) -> None:
+    described = biomedclip(tmp_path, clip_shapes())
+    (tmp_path / "vocab.txt").unlink()
+    with pytest.raises(CheckpointError, match="no tokenizer in the folder"):
+        described.fit()
 
 
 def test_a_folder_without_settings_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers import BertConfig, GroundingDinoConfig, GroundingDinoForObject
 from transformers.core_model_loading import revert_weight_conversion
 
 from mmedagent.networks.clip import build_network as build_clip
+from mmedagent.networks.minilm import minilm_folder
 from mmedagent.networks.sam import SamConfig, build_sam
 from support.original_grounding import official_shapes
 
@@ -77,6 +79,12 @@ def write_shards(folder: Path, shapes: Shapes, shards: int) -> None:
 
 def write_json(path: Path, **content: object) -> None:
     path.write_text(json.dumps(content))
+
+
+def write_clip_settings(folder: Path) -> None:
+    """What the published folder of BiomedCLIP holds beside the weights."""
+    write_json(folder / "open_clip_config.json", **BIOMEDCLIP)
+    shutil.copy(minilm_folder() / "vocab.txt", folder)
 
 
 def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:

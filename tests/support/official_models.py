@@ -6,11 +6,11 @@ from pathlib import Path
 
 from mmedagent.networks.checkpoints import sha256_file
 from support.layout_files import (
-    BIOMEDCLIP,
     clip_shapes,
     grounding_shapes,
     sam_shapes,
     write_archive,
+    write_clip_settings,
     write_json,
 )
 from support.llava_files import write_llava_med
@@ -45,7 +45,7 @@ def write_official(models: Path) -> None:
     pin(models / "grounding", GROUNDING, "grounding.json")
     write_archive(models / "medsam" / MEDSAM, sam_shapes())
     pin(models / "medsam", MEDSAM, "config.json")
-    write_json(models / "biomedclip" / "open_clip_config.json", **BIOMEDCLIP)
+    write_clip_settings(models / "biomedclip")
     write_archive(models / "biomedclip" / BIOMEDCLIP_BIN, clip_shapes())
     digest = sha256_file(models / "biomedclip" / BIOMEDCLIP_BIN)
     (models / "biomedclip" / f"{BIOMEDCLIP_BIN}.sha256").write_text(f"{digest}  {BIOMEDCLIP_BIN}\n")
