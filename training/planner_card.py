@@ -29,6 +29,7 @@ The phrasings that questions about the image are compared with are in `model_wor
 
     {command}
     python -m mmedagent.training.glance --pool build/pool --out models/planner
+    python -m mmedagent.training.glance_normal models/planner
 
 ## Figures
 
@@ -108,8 +109,12 @@ def _tower(glance: GlanceConfig | None) -> str:
 def _accuracies(glance: GlanceConfig | None) -> str:
     if glance is None:
         return "The image tower is not there, so it has no figures."
-    rows = "\n".join(f"| {head} | {value:.1%} |" for head, value in glance.accuracies.items())
+    rows = "\n".join(f"| {head} | {glance.accuracies[head]:.1%} |" for head in glance.names)
+    shares = [
+        f"{key.split(' ', 1)[1]} {glance.accuracies[key]:.0%}" for key in glance.accuracies if key not in glance.names
+    ]
+    normal = f"\n\nOf images in which no finding stands out, these have none: {', '.join(shares)}." if shares else ""
     return (
         "Image tower on varied views of held-out phantoms (of structures, findings and sides the share of yes or no\n"
-        f"that is right):\n\n| head | accuracy |\n|---|---|\n{rows}"
+        f"that is right):\n\n| head | accuracy |\n|---|---|\n{rows}{normal}"
     )

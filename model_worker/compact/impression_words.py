@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mmedagent.model_worker.compact.compose import numbers
 from mmedagent.model_worker.compact.impressions import Impression
+from mmedagent.model_worker.compact.questions import ABOUT_NAMES
 
 SOURCE = "This is the impression of a small network trained on synthetic images, not a finding to rely on."
 CANNOT_TELL = (
@@ -18,7 +19,7 @@ CONVENTION = (
     "Sides are the patient's, in the radiological convention: the patient's right is on the left of the image. If the "
     "image is shown otherwise, the sides are wrong."
 )
-NO_PROOF = "That is no evidence of health."
+OVERLOOKED = "No finding stands out, but at a glance too many are overlooked to tell whether anything is abnormal."
 _WHOLE = {"modality": "modality", "view": "view", "technique": "technique", "body_part": "body part"}
 _IMAGES = {
     "CT": "a CT image",
@@ -28,6 +29,14 @@ _IMAGES = {
     "fundus": "a fundus photograph",
     "histology": "a histology image",
     "photograph": "a clinical photograph",
+}
+_WANTED = {
+    **{kind: f"the {words}" for kind, words in _WHOLE.items()},
+    "presence": "whether {name} is in view",
+    "side": "the side of {name}",
+    "count": "how many of {name} there are",
+    "abnormal": "whether anything is abnormal",
+    "findings": "whether anything is abnormal",
 }
 _COUNTS = {"0": "no {name}", "1": "one {name}", "2": "a left and a right {name}, so two"}
 
@@ -64,9 +73,14 @@ def _sentence(one: Impression, can_ground: bool) -> str:
         case "abnormal" if one.value == "abnormal":
             return f"It looks abnormal: it seems to show {numbers.quoted(one.name)}{_in_brackets(one)}."
         case "abnormal" | "findings" if one.value in {"normal", "none"}:
-            return f"None of the findings that the network was trained on stands out{_in_brackets(one)}. {NO_PROOF}"
+            return _nothing_found(one)
         case _:
             return _presence(one)
+
+
+def _nothing_found(one: Impression) -> str:
+    share = "" if one.probability is None else f": {percent(one.probability)} of synthetic images like this have none"
+    return f"None of the findings that the network was trained on stands out{share}. That is no evidence of health."
 
 
 def _presence(one: Impression) -> str:
@@ -84,7 +98,7 @@ def _side(one: Impression) -> str:
 
 
 def _no_answer(one: Impression, can_ground: bool) -> str:
-    name = numbers.quoted(one.name) if one.name else ""
+    name = numbers.quoted(one.name)
     match one.reason:
         case "unknown":
             return f"The demonstration model was not trained to recognise {name}, so it cannot tell."
@@ -93,20 +107,12 @@ def _no_answer(one: Impression, can_ground: bool) -> str:
             return f"I cannot count {name}: at a glance I count only kidneys and lungs.{offer}"
         case "untrained" if one.kind == "side":
             return f"The demonstration model was not trained to tell the side of {name}."
-        case "untrained":
-            return CANNOT_TELL
-        case _ if one.kind in _WHOLE:
-            return f"At a glance I cannot tell the {_WHOLE[one.kind]}."
-        case _ if one.kind == "side":
-            return f"At a glance I cannot tell the side{f' of {name}' if name else ''}."
-        case _ if one.kind == "count":
-            return f"At a glance I cannot tell how many{f' of {name}' if name else ''} there are."
-        case _ if one.kind == "presence" and name:
-            return f"At a glance I cannot tell whether {name} is in view."
-        case _ if one.kind in {"abnormal", "findings"}:
-            return "At a glance I cannot tell whether anything is abnormal."
-        case _:
+        case "overlooked":
+            return OVERLOOKED
+        case _ if one.kind in ABOUT_NAMES and not one.name:
             return "I am not sure which structure is meant. Could you name it?"
+        case _:
+            return f"At a glance I cannot tell {_WANTED[one.kind].format(name=name)}."
 
 
 def _in_brackets(one: Impression) -> str:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mmedagent.model_worker.compact.names import NameBook
 from mmedagent.model_worker.compact.questions import Kind, Question
 from mmedagent.networks.glance import Glance
-
-NOT_MEDICAL = "not a medical image"
-"""The tower's name of images that are none of its modalities."""
-
-SURE = 0.75
-"""A probability from here on is an answer, one of at most 1 - SURE is the opposite answer, and none between is."""
+from mmedagent.networks.glance_reading import SURE, normal_share, nothing_stands_out
 
 MOST_SHOWN = 8
 SIDES = ("left", "right")
 HEADS: dict[Kind, str] = {"modality": "modality", "view": "view", "technique": "technique", "body_part": "anatomy"}
 _ABSENCES = frozenset({"no", "none", "normal", "0"})
-Reason = Literal["", "unsure", "unknown", "untrained", "uncountable", "header", "not medical"]
+Reason = Literal["", "unsure", "unknown", "untrained", "uncountable", "overlooked", "header", "not medical"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,8 @@ class Impression:
         value: a name of the tower for whole images; "yes" or "no" for presence and single findings; "left", "right",
             "both" or "none" for sides; digits for counts; "normal" or "abnormal"; "none" for no finding at all; None
             for no answer.
-        probability: of the value, in [0, 1]; where several probabilities must hold, the lowest of them.
+        probability: of the value, in [0, 1]; where several probabilities must hold, the lowest of them. That of
+            "normal" and "none" for findings is the measured share of images without findings in which none stands out.
         reason: why there is no value.
     """
 
@@ -44,18 +40,27 @@ class Impression:
     reason: Reason = ""
 
 
-def impressions(question: Question, glance: Glance, book: NameBook) -> tuple[Impression, ...]:
-    """The answers to a question; one without a value says why there is none.
+@dataclass(frozen=True)
+class Knowledge:
+    """The names of an image tower, and the accuracies that its checkpoint states."""
+
+    book: NameBook
+    measured: Mapping[str, float]
+
+
+def impressions(question: Question, glance: Glance, knowledge: Knowledge) -> tuple[Impression, ...]:
+    """The answers to a question; one without a value says why there is none. Other kinds than these have none.
 
     Nothing is said to be absent from an image of which not even the modality is clear.
     """
-    own = _answered(question, glance, book)
+    own = _answered(question, glance, knowledge)
     if _one_of("modality", glance).value is not None:
         return own
     return tuple(Impression(one.kind, one.name, reason="unsure") if one.value in _ABSENCES else one for one in own)
 
 
-def _answered(question: Question, glance: Glance, book: NameBook) -> tuple[Impression, ...]:
+def _answered(question: Question, glance: Glance, knowledge: Knowledge) -> tuple[Impression, ...]:
+    book, measured = knowledge.book, knowledge.measured
     match question.kind:
         case "modality" | "view" | "technique" | "body_part":
             return (_one_of(question.kind, glance),)
@@ -68,13 +73,13 @@ def _answered(question: Question, glance: Glance, book: NameBook) -> tuple[Impre
         case "count":
             return tuple(_count(name, glance, book) for name in question.names)
         case "abnormal":
-            return (_abnormal(glance),)
+            return (_abnormal(glance, measured),)
         case "findings":
-            return _findings(glance)
+            return _findings(glance, measured)
         case "describe":
-            return _described(glance)
+            return _described(glance, book)
         case _:
-            return (Impression(question.kind, reason="untrained"),)
+            return ()
 
 
 def _one_of(kind: Kind, glance: Glance) -> Impression:
@@ -132,30 +137,34 @@ def _count(name: str, glance: Glance, book: NameBook) -> Impression:
     return Impression("count", name, str(sum(one.value == "yes" for one in answers)), _lowest(answers))
 
 
-def _abnormal(glance: Glance) -> Impression:
+def _abnormal(glance: Glance, measured: Mapping[str, float]) -> Impression:
     finding, chance = max(glance.chances["findings"].items(), key=lambda pair: pair[1], default=("", 0.0))
     if chance >= SURE:
         return Impression("abnormal", finding, "abnormal", chance)
-    if chance <= 1 - SURE:
-        return Impression("abnormal", "", "normal", 1 - chance)
-    return Impression("abnormal", reason="unsure")
+    if not nothing_stands_out(glance):
+        return Impression("abnormal", reason="unsure")
+    share = measured.get(normal_share(glance.best("modality")[0]), 0.0)
+    if share < SURE:
+        return Impression("abnormal", reason="overlooked")
+    return Impression("abnormal", "", "normal", share)
 
 
-def _findings(glance: Glance) -> tuple[Impression, ...]:
+def _findings(glance: Glance, measured: Mapping[str, float]) -> tuple[Impression, ...]:
     found = _all_sure("findings", glance.chances["findings"].items())
     if found:
         return found
-    none = _abnormal(glance)
+    none = _abnormal(glance, measured)
     return (Impression("findings", "", "none" if none.value else None, none.probability, none.reason),)
 
 
-def _described(glance: Glance) -> tuple[Impression, ...]:
+def _described(glance: Glance, book: NameBook) -> tuple[Impression, ...]:
     whole = [_one_of(kind, glance) for kind in HEADS]
     findings = glance.chances["findings"]
-    structures = [pair for pair in glance.chances["structures"].items() if pair[0] not in findings]
+    structures = glance.chances["structures"].items()
+    named = [(name, chance) for name, chance in structures if name not in findings and book.shown(name)]
     return (
         *(one for one in whole if one.value is not None or one.kind == "modality"),
-        *_all_sure("presence", structures)[:MOST_SHOWN],
+        *_all_sure("presence", named)[:MOST_SHOWN],
         *_all_sure("findings", findings.items()),
     )
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from mmedagent.model_worker.compact import talk
 from mmedagent.model_worker.compact.impression_words import CANNOT_TELL, NOT_UNDERSTOOD, SOURCE, percent, worded
-from mmedagent.model_worker.compact.impressions import NOT_MEDICAL, Impression, impressions
+from mmedagent.model_worker.compact.impressions import Impression, Knowledge, impressions
 from mmedagent.model_worker.compact.modalities import named_kind, stated_kind
-from mmedagent.model_worker.compact.names import NameBook
 from mmedagent.model_worker.compact.questions import Kind, Question, QuestionReader
 from mmedagent.networks.glance import Glance, LoadedGlance
+from mmedagent.networks.glance_reading import NOT_MEDICAL
 from mmedagent.networks.planner_checkpoint import LoadedPlanner
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.networks.planner_sentences import sentence_vectors
@@ -68,7 +68,8 @@ class LookAnswerer:
         if self._tower is None or self._questions is None or frame is None:
             return Look(" ".join([CANNOT_LOOK, *talk.file_facts(image)]))
         asked = self.questions(question, self._names(question) if names is None else names)
-        return look(asked, self._tower.at(np.asarray(frame)), self._questions.book, image, tools)
+        knowledge = Knowledge(self._questions.book, self._tower.config.accuracies)
+        return look(asked, self._tower.at(np.asarray(frame)), knowledge, image, tools)
 
     def _names(self, question: str) -> tuple[str, ...]:
         parts = self._asks.read(read_ask_text(question))
@@ -78,7 +79,7 @@ class LookAnswerer:
 def look(
     asked: Sequence[Question],
     glance: Glance,
-    book: NameBook,
+    knowledge: Knowledge,
     image: ImageRef | None = None,
     tools: Collection[str] = (),
 ) -> Look:
@@ -91,7 +92,7 @@ def look(
         elif question.kind == "other":
             sentences.append(CANNOT_TELL if question.sure else NOT_UNDERSTOOD)
         else:
-            own, words = _looked(question, glance, book, image, tools)
+            own, words = _looked(question, glance, knowledge, image, tools)
             found += own
             sentences += words
     if any(one.value is not None or one.reason in {"header", "not medical"} for one in found):
@@ -100,7 +101,7 @@ def look(
 
 
 def _looked(
-    question: Question, glance: Glance, book: NameBook, image: ImageRef | None, tools: Collection[str]
+    question: Question, glance: Glance, knowledge: Knowledge, image: ImageRef | None, tools: Collection[str]
 ) -> tuple[tuple[Impression, ...], list[str]]:
     kind = question.kind
     facts = talk.file_facts(image) if kind == "describe" else []
@@ -109,12 +110,12 @@ def _looked(
         seen = Impression("modality", "", NOT_MEDICAL, strange)
         known = seen if kind == "modality" else Impression(kind, reason="not medical")
         return (known,), [_not_medical(strange, image), *facts]
-    modality = impressions(Question("modality"), glance, book)[0]
+    modality = impressions(Question("modality"), glance, knowledge)[0]
     if _disagrees(modality, image):
         if kind == "modality":
             return (modality,), _stated(modality, image)
         return (Impression(kind, reason="header"),), [*_stated(modality, image), UNRELIABLE, *facts]
-    own = impressions(question, glance, book)
+    own = impressions(question, glance, knowledge)
     return own, [*worded(own, "grounding" in tools), *_header(kind, own[0], image), *facts]
 
 

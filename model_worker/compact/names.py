@@ -12,6 +12,9 @@ from importlib import resources
 MASK = "structure"
 """What stands for a name where only the form of a question counts."""
 
+_OUTLINE = "body"
+"""The tower's name for whatever of the patient is in view, which is no structure to ask for."""
+
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _PLACE = re.compile(r"\s+(?:in|inside|within|of|on|at)(?:\s+(?:the|a|an|my|his|her|this|that))?\s+", re.IGNORECASE)
 _SPELLINGS = (("ae", "e"), ("oe", "e"), ("our", "or"), ("grey", "gray"), ("’", "'"))
@@ -41,7 +44,7 @@ class NameBook:
 
     def __init__(self, known: Collection[str], plain: Iterable[str] = ()) -> None:
         entries = _entries()
-        self._shown = {name: (name,) for name in known} | {
+        self._shown = {name: (name,) for name in known if name != _OUTLINE} | {
             name: tuple(one for one in entry.get("shown", (name,)) if one in known) for name, entry in entries.items()
         }
         said = [(name, name) for name in self._shown]

@@ -7,11 +7,12 @@ import re
 import pytest
 
 from mmedagent.model_worker.compact.impression_words import CANNOT_TELL, SOURCE, percent
-from mmedagent.model_worker.compact.impressions import NOT_MEDICAL
+from mmedagent.model_worker.compact.impressions import Knowledge
 from mmedagent.model_worker.compact.looking import Look, look
 from mmedagent.model_worker.compact.names import NameBook
 from mmedagent.model_worker.compact.questions import Kind, Question
 from mmedagent.networks.glance import Glance
+from mmedagent.networks.glance_reading import NOT_MEDICAL
 from mmedagent.protocol.invocation import ImageRef
 from support.towers import NAMES, Chances, filled
 
@@ -47,8 +48,8 @@ def looked(
     chances: Chances, kind: Kind, *names: str, image: ImageRef | None = None, tools: tuple[str, ...] = ()
 ) -> Look:
     """The answer, after checking that each of its numbers is a probability or a fact of the file."""
-    book = NameBook({*NAMES["structures"], *NAMES["findings"]})
-    answer = look((Question(kind, names),), Glance(filled(chances)), book, image, tools)
+    knowledge = Knowledge(NameBook({*NAMES["structures"], *NAMES["findings"]}), {"normal MR": 0.91, "normal CT": 0.7})
+    answer = look((Question(kind, names),), Glance(filled(chances)), knowledge, image, tools)
     stated = {percent(one.probability) for one in answer.impressions if one.probability is not None}
     if (kind != "modality" and image is not None) or chances is STRANGE:
         stated |= {percent(chance) for chance in chances["modality"].values()}
@@ -167,8 +168,17 @@ def test_abnormal_is_said_with_its_finding() -> None:
 @pytest.mark.parametrize("kind", ["abnormal", "findings"])
 def test_no_finding_is_no_evidence_of_health(kind: Kind) -> None:
     answer = looked(HEALTHY, kind)
-    assert "None of the findings that the network was trained on stands out (91%)" in answer.text
+    assert [one.value for one in answer.impressions] == ["normal" if kind == "abnormal" else "none"]
+    assert "stands out: 91% of synthetic images like this have none" in answer.text
     assert "no evidence of health" in answer.text
+
+
+@pytest.mark.parametrize("modality", ["CT", "ultrasound"])
+def test_where_too_much_is_overlooked_nothing_is_called_normal(modality: str) -> None:
+    for kind in ("abnormal", "findings"):
+        answer = looked({"modality": {modality: 0.98}, "findings": {"tumour": 0.01}}, kind)
+        assert [(one.value, one.reason) for one in answer.impressions] == [(None, "overlooked")]
+        assert "too many are overlooked" in answer.text
 
 
 def test_findings_are_listed() -> None:
