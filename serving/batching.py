@@ -71,7 +71,8 @@ class Batch:
 
     @property
     def deserted(self) -> bool:
-        return all(ticket.token.ended for ticket in self.tickets)
+        """Whether all have gone. Whose deadline is over still has to hear of it."""
+        return all(ticket.token.cancelled for ticket in self.tickets)
 
 
 class Batcher:

@@ -55,12 +55,17 @@ class CancelToken:
         return max(0.0, self._ends - time.monotonic())
 
     @property
+    def cancelled(self) -> bool:
+        """Whether whoever waited has gone."""
+        return self._cancelled.is_set()
+
+    @property
     def ended(self) -> bool:
-        """Whether nobody waits any more: cancelled, or the deadline has passed."""
-        return self._cancelled.is_set() or self.remaining_s <= 0
+        """Whether the work is not worth while any more: cancelled, or the deadline has passed."""
+        return self.cancelled or self.remaining_s <= 0
 
     def raise_if_cancelled(self) -> None:
-        if self._cancelled.is_set():
+        if self.cancelled:
             raise CancelledError("The caller left.")
         if self.remaining_s <= 0:
             raise DeadlineError("The deadline has passed.")

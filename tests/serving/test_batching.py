@@ -53,7 +53,7 @@ class Bench:
 
 
 @contextmanager
-def running(folder: Path, batching: Batching, hosted: Batching | None = None) -> Iterator[Bench]:
+def running_bench(folder: Path, batching: Batching, hosted: Batching | None = None) -> Iterator[Bench]:
     tool = GatherTool(batching)
     with (
         running_worker(folder, HostedTool(tool, batching=hosted)) as client,
@@ -77,7 +77,7 @@ def texts_of(answers: Sequence[Future[httpx.Response]]) -> list[str]:
 def test_calls_that_come_while_the_tool_is_busy_go_into_the_next_runs(
     tmp_path: Path, own: Batching, profile: Batching | None, runs: list[list[str]]
 ) -> None:
-    with running(tmp_path, own, profile) as bench:
+    with running_bench(tmp_path, own, profile) as bench:
         first = bench.hold()
         others = bench.asked(["a", "b", "c", "d"])
         bench.tool.release.set()
@@ -90,7 +90,7 @@ def test_calls_that_come_while_the_tool_is_busy_go_into_the_next_runs(
 
 
 def test_whoever_is_alone_never_waits_for_others(tmp_path: Path) -> None:
-    with running(tmp_path, Batching(max_size=8, max_wait_s=FOREVER_S)) as bench:
+    with running_bench(tmp_path, Batching(max_size=8, max_wait_s=FOREVER_S)) as bench:
         bench.tool.release.set()
         assert texts_of([bench.ask("a")]) == ["a"]
         assert texts_of([bench.ask("b")]) == ["b"]
@@ -98,7 +98,7 @@ def test_whoever_is_alone_never_waits_for_others(tmp_path: Path) -> None:
 
 
 def test_a_run_waits_for_as_many_as_the_one_before_it_had(tmp_path: Path) -> None:
-    with running(tmp_path, Batching(max_size=8, max_wait_s=FOREVER_S)) as bench:
+    with running_bench(tmp_path, Batching(max_size=8, max_wait_s=FOREVER_S)) as bench:
         first = bench.hold()
         others = bench.asked(["a", "b"])
         bench.tool.release.set()
@@ -111,7 +111,7 @@ def test_a_run_waits_for_as_many_as_the_one_before_it_had(tmp_path: Path) -> Non
 
 
 def test_a_run_does_not_wait_longer_than_it_may(tmp_path: Path) -> None:
-    with running(tmp_path, Batching(max_size=8, max_wait_s=0.01)) as bench:
+    with running_bench(tmp_path, Batching(max_size=8, max_wait_s=0.01)) as bench:
         first = bench.hold()
         others = bench.asked(["a", "b"])
         bench.tool.release.set()
@@ -121,7 +121,7 @@ def test_a_run_does_not_wait_longer_than_it_may(tmp_path: Path) -> None:
 
 
 def test_so_many_runs_wait_and_one_more_call_is_refused(tmp_path: Path) -> None:
-    with running(tmp_path, Batching(max_size=2)) as bench:
+    with running_bench(tmp_path, Batching(max_size=2)) as bench:
         first = bench.hold()
         others = bench.asked(list("abcdefgh"))
         assert_problem(bench.ask("i").result(PATIENCE_S), 429, "overloaded")
@@ -130,7 +130,7 @@ def test_so_many_runs_wait_and_one_more_call_is_refused(tmp_path: Path) -> None:
 
 
 def test_who_leaves_the_queue_is_left_out_of_the_run(tmp_path: Path) -> None:
-    with running(tmp_path, Batching(max_size=8)) as bench:
+    with running_bench(tmp_path, Batching(max_size=8)) as bench:
         first = bench.hold()
         stays = bench.ask("a")
         bench.until(1, 1)
@@ -147,7 +147,7 @@ def test_who_leaves_the_queue_is_left_out_of_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("leaves_by", ["timeout", "deadline"])
 def test_who_leaves_during_the_run_does_not_spoil_it(tmp_path: Path, leaves_by: str) -> None:
-    with running(tmp_path, Batching(max_size=8)) as bench:
+    with running_bench(tmp_path, Batching(max_size=8)) as bench:
         first = bench.hold()
         (stays,) = bench.asked(["a"])
         times = {"timeout_s": 1.0} if leaves_by == "timeout" else {"deadline_s": 1.0}
@@ -165,8 +165,24 @@ def test_who_leaves_during_the_run_does_not_spoil_it(tmp_path: Path, leaves_by: 
         bench.until(0, 0)
 
 
+@pytest.mark.parametrize("running", [False, True], ids=["in the queue", "at work"])
+def test_everybody_hears_of_their_deadline(tmp_path: Path, running: bool) -> None:
+    with running_bench(tmp_path, Batching(max_size=16)) as bench:
+        first = bench.hold()
+        others = [bench.ask("linger", deadline_s=1.0) for _ in range(12)]
+        bench.until(1, 12)
+        if running:
+            bench.tool.release.set()
+            assert bench.tool.lingering.wait(PATIENCE_S)
+        for other in others:
+            assert_problem(other.result(PATIENCE_S), 504, "deadline_exceeded")
+        bench.tool.release.set()
+        assert texts_of([first]) == ["first"]
+        bench.until(0, 0)
+
+
 def test_an_error_in_place_of_a_result_is_one_callers_alone(tmp_path: Path) -> None:
-    with running(tmp_path, Batching(max_size=8)) as bench:
+    with running_bench(tmp_path, Batching(max_size=8)) as bench:
         bench.hold()
         good, bad, fine = bench.asked(["a", "fail", "b"])
         bench.tool.release.set()
@@ -175,7 +191,7 @@ def test_an_error_in_place_of_a_result_is_one_callers_alone(tmp_path: Path) -> N
 
 
 def test_an_error_of_the_run_is_that_of_all_its_callers(tmp_path: Path) -> None:
-    with running(tmp_path, Batching(max_size=8)) as bench:
+    with running_bench(tmp_path, Batching(max_size=8)) as bench:
         bench.hold()
         answers = bench.asked(["a", "crash", "b"])
         bench.tool.release.set()
