@@ -109,7 +109,7 @@ def fit_network(
         full = convert(state, network)
     else:
         base = {f"{TEXT_PREFIX}{name}": value for name, value in load_minilm().state_dict().items()}
-        full = _with_tied({**state, **base}, network.config.decoder_layers)
+        full = with_tied({**state, **base}, network.config.decoder_layers)
     load_strict(network, full)
     return network.requires_grad_(requires_grad=False)
 
@@ -179,7 +179,7 @@ def _configuration(config: Mapping[str, Any]) -> GroundingDinoConfig:
         raise CheckpointError(f"{CONFIG_FILE} describes no Grounding DINO that transformers can build") from error
 
 
-def _with_tied(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+def with_tied(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Give the box head, which all decoder layers share, its other names, which files leave out."""
     full = dict(state)
     for name, value in state.items():

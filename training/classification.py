@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.bert.configuration_bert import BertConfig
 
-from mmedagent.networks.checkpoints import save_fp16
+from mmedagent.networks.checkpoints import load_state, load_strict, save_fp16
 from mmedagent.networks.clip import CONFIG_FILE, TEXT_PREFIX, build_network
 from mmedagent.networks.minilm import MINILM_SHA256
 from mmedagent.training.classification_captions import PROMPTS, TEMPLATES
@@ -38,8 +38,8 @@ from mmedagent.training.variation import Frames, Geometry, vary
 VISION = "regnety_006"
 SIZE, WIDTH, CONTEXT = 160, 256, 64
 SHARES = {
-    "ct": 0.2, "mr": 0.2, "xray": 0.13, "ultrasound": 0.14, "fundus": 0.07, "histology": 0.09, "photograph": 0.05,
-    "other": 0.12,
+    "ct": 0.17, "mr": 0.18, "xray": 0.1, "ultrasound": 0.12, "fundus": 0.06, "histology": 0.08, "photograph": 0.05,
+    "other": 0.24,
 }  # fmt: skip
 PEAK_RATE, WARM_UP, DECAY = 2e-3, 200, 0.05
 CLOSE_SHARE = 0.2
@@ -96,12 +96,18 @@ def views(batch: Batch, device: torch.device) -> tuple[Tensor, list[bool]]:
 class Trainer:
     """One run: the network, its optimiser, and the running average of the weights that is shipped."""
 
-    def __init__(self, bank: TextBank, work: Path, device: torch.device, seconds: float) -> None:
+    def __init__(
+        self, bank: TextBank, work: Path, device: torch.device, seconds: float, rate: float = PEAK_RATE,
+        start: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.rate = rate
         self.config, self.device, self.path = architecture(SIZE), device, work / "last.pt"
         self.network = new_network(self.config).to(device).train()
+        if start is not None:
+            load_strict(self.network, load_state(start / "model.safetensors"))
         self.texts = Texts(bank.sentences, device)
         self.average = Average(self.network)
-        self.optimizer = optimizer_of(self.network, PEAK_RATE, DECAY)
+        self.optimizer = optimizer_of(self.network, rate, DECAY)
         self.rng = np.random.default_rng(0)
         self.count, before = 0, 0.0
         if self.path.is_file():
@@ -126,7 +132,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> float:
         """One update; returns the loss."""
-        set_rate(self.optimizer, self.clock.rate(PEAK_RATE, self.count, WARM_UP))
+        set_rate(self.optimizer, self.clock.rate(self.rate, self.count, WARM_UP))
         pixels, close = views(batch, self.device)
         targets = targets_of(batch.rows, close, self.rng)
         scale = self.network.logit_scale.exp()
@@ -231,13 +237,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("models/classification"))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--images", type=int, default=32, help="images a step")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="a finished folder whose weights to go on from")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    trainer = Trainer(read(options.texts), options.work, torch.device(options.device), 60 * options.minutes)
+    device = torch.device(options.device)
+    bank = read(options.texts)
+    trainer = Trainer(bank, options.work, device, 60 * options.minutes, options.rate, options.start)
     train(trainer, options.pool, options.images)
     temperatures, accuracies = calibrate(trainer, options.held_out or options.pool, options.images)
     digest = export(trainer.network.state_dict(), trainer.config, temperatures, options.out)

@@ -35,7 +35,7 @@ TASKS: dict[str, tuple[Label, ...]] = {
     "finding": FINDINGS,
     GATE: MEDICAL,
 }
-_WEIGHTS = {"modality": 1.0, "anatomy": 0.5, "histology": 0.3, "finding": 1.0, GATE: 0.5}
+_WEIGHTS = {"modality": 1.0, "anatomy": 0.5, "histology": 0.3, "finding": 1.0, GATE: 1.0}
 _CAPTION_WEIGHT = 0.4
 _SMOOTHING = 0.02
 

@@ -23,8 +23,8 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from mmedagent.networks.checkpoints import save_fp16
-from mmedagent.networks.grounding import build_network, own_state
+from mmedagent.networks.checkpoints import load_state, load_strict, save_fp16
+from mmedagent.networks.grounding_folder import build_network, own_state, with_tied
 from mmedagent.training.feed import Average, Batch, Clock, batches, optimizer_of, save_run, set_rate
 from mmedagent.training.grounding_data import MEAN, STD, Maker, Sample
 from mmedagent.training.grounding_loss import Predictions, loss_of
@@ -75,8 +75,11 @@ class KnownText(nn.Module):
 class Trainer:
     """One run: the network, its optimiser, and the running average of the weights that is shipped."""
 
-    def __init__(self, texts: Path, work: Path, device: torch.device, seconds: float) -> None:
-        self.device, self.path = device, work / "last.pt"
+    def __init__(
+        self, texts: Path, work: Path, device: torch.device, seconds: float, rate: float = PEAK_RATE,
+        start: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.device, self.path, self.rate = device, work / "last.pt", rate
         small = {**ARCHITECTURE, "text_config": {**MINILM_TEXT, "num_hidden_layers": 1, "vocab_size": 8}}
         self.network = build_network(small).train()
         with torch.no_grad():
@@ -84,12 +87,16 @@ class Trainer:
             self.network.model.enc_output_norm.weight.fill_(START_SCALE)
             self.network.model.decoder.layer_norm.weight.fill_(START_SCALE)
         self.network.model.text_backbone = KnownText()
+        if start is not None:
+            state = load_state(start / "model.safetensors")
+            load_strict(self.network, with_tied(state, ARCHITECTURE["decoder_layers"]))
+        self.set_from, self.set_full = (SET_FROM, SET_FULL) if start is None else (-1.0, 0.0)
         self.network.to(device)
         width = ARCHITECTURE["d_model"]
         self.dense_text = nn.Linear(width, width).to(device)
         self.parts = nn.ModuleDict({"network": self.network, "dense_text": self.dense_text})
         self.average = Average(self.network)
-        self.optimizer = optimizer_of(self.parts, PEAK_RATE, DECAY)
+        self.optimizer = optimizer_of(self.parts, rate, DECAY)
         self.make = Maker(load_names(), read(texts), device)
         self.count, before = 0, 0.0
         if self.path.is_file():
@@ -135,9 +142,9 @@ class Trainer:
 
     def step(self, batch: Batch) -> dict[str, float]:
         """One update; returns the parts of the loss."""
-        set_rate(self.optimizer, self.clock.rate(PEAK_RATE, self.count, WARM_UP))
+        set_rate(self.optimizer, self.clock.rate(self.rate, self.count, WARM_UP))
         sample = self.make(batch)
-        weight = min(1.0, max(0.0, (self.clock.done - SET_FROM) / (SET_FULL - SET_FROM)))
+        weight = min(1.0, max(0.0, (self.clock.done - self.set_from) / (self.set_full - self.set_from)))
         loss, parts = loss_of(self.predict(sample), sample, weight)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -189,6 +196,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/grounding"))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--images", type=int, default=8, help="images a step")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="a finished folder whose weights to go on from")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -196,7 +205,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
-    trainer = Trainer(options.texts, options.work, torch.device(options.device), 60 * options.minutes)
+    device = torch.device(options.device)
+    trainer = Trainer(options.texts, options.work, device, 60 * options.minutes, options.rate, options.start)
     train(trainer, options.pool, options.out, options.images)
 
 

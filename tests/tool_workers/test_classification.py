@@ -40,6 +40,7 @@ NAMES = {
     "ultrasound": "ultrasound",
     "fundus": "fundus photograph",
     "histology": "histology",
+    "photograph": "clinical photograph",
 }
 Pixels = NDArray[np.uint8]
 
@@ -65,7 +66,7 @@ def ask(tool: ClassificationTool, image: Pixels, **parameters: Any) -> JsonObjec
 def best(data: JsonObject) -> str:
     labels = data["labels"]
     assert isinstance(labels, list)
-    return str(labels[0])
+    return str(labels[0]) if labels else "nothing"
 
 
 def chances(data: JsonObject) -> NDArray[np.float64]:
@@ -131,6 +132,26 @@ def test_modality_of_real_images(tool: ClassificationTool, file: str, modality: 
     pixels = decode_file(Path(str(path))).frame.pixels
     assert best(ask(tool, pixels, task="modality")) == modality
     assert best(ask(tool, pixels)) == modality
+
+
+def test_everyday_pictures_get_no_label_of_a_task(tool: ClassificationTool) -> None:
+    rng = np.random.default_rng(UNSEEN_SEED)
+    pictures = [generate("other", rng, 192).image for _ in range(30)]
+    answers = [ask(tool, picture, task="anatomy") for picture in pictures]
+    abstained = [not answer["labels"] for answer in answers]
+    assert np.mean(abstained) >= 0.8
+    assert all((float(np.array(one["medical_probability"])) < 0.5) == (not one["labels"]) for one in answers)
+    assert best(ask(tool, pictures[0], labels=["chart", "landscape"])) != "nothing"
+
+
+def test_without_a_gate_every_image_gets_labels(tmp_path: Path) -> None:
+    folder = shutil.copytree(EMBEDDED, tmp_path / "open")
+    words = json.loads((folder / "config.json").read_text("utf-8"))
+    del words["gate"]
+    (folder / "config.json").write_text(json.dumps(words), "utf-8")
+    data = ask(loaded(folder), np.full((64, 64), 128, np.uint8))
+    assert data["labels"]
+    assert data["medical_probability"] is None
 
 
 def test_results_follow_the_card(tool: ClassificationTool, phantoms: list[Phantom]) -> None:

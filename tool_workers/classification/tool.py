@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -45,8 +45,8 @@ class Loaded:
 class ClassificationTool:
     """Compares an image with labels in words. The labels are a task's or the user's own.
 
-    The probabilities are those of exactly one of the labels being right: with labels that all miss, the least wrong
-    one still gets the most.
+    The probabilities are those of exactly one of the labels being right: with labels of the user's own that all miss,
+    the least wrong one still gets the most. A task abstains, with no label, on what does not look like a medical image.
     """
 
     def __init__(self, *, checkpoint: Path | None) -> None:
@@ -109,16 +109,27 @@ class ClassificationTool:
 
     def _answer(self, question: Question, vector: NDArray[np.float32]) -> ToolOutput:
         loaded = self._ready
-        cosines = loaded.vectors.of(list(question.labels.values())) @ vector
-        chances = softmax(cosines.astype(np.float64) * loaded.model.logit_scale / question.temperature)
+        gate = loaded.words.gate
+        medical = float(self._chances(gate.labels, gate.temperature, vector)[0]) if gate else None
+        chances = self._chances(question.labels, question.temperature, vector)
         names = list(question.labels)
-        order = np.argsort(-chances, kind="stable").tolist()
+        abstains = question.task is not None and gate is not None and medical is not None and medical < gate.threshold
+        order = [] if abstains else np.argsort(-chances, kind="stable").tolist()
         data: JsonObject = {
             "labels": [names[place] for place in order],
             "probabilities": [float(chances[place]) for place in order],
             "task": question.task,
+            "medical_probability": medical,
         }
         return ToolOutput(data=data, preprocessing=loaded.model.preprocessing)
+
+    def _chances(
+        self, labels: Mapping[str, tuple[str, ...]], temperature: float, vector: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Probabilities of labels with their prompts, for an image's unit vector."""
+        loaded = self._ready
+        cosines = loaded.vectors.of(list(labels.values())) @ vector
+        return softmax(cosines.astype(np.float64) * loaded.model.logit_scale / temperature)
 
     def _self_test(self) -> None:
         """Encode a blank image and the labels of the default task, which are thereby kept."""

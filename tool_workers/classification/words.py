@@ -28,6 +28,16 @@ class TaskWords(_Words):
     labels: dict[LabelName, Prompts] = Field(min_length=2, max_length=64)
 
 
+class Gate(TaskWords):
+    """Whether an image is one that the tasks are about: the first label says yes.
+
+    `threshold` is the least probability of yes with which a task answers.
+    """
+
+    labels: dict[LabelName, Prompts] = Field(min_length=2, max_length=2)
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class Words(_Words):
     """Everything that turns a question into prompts.
 
@@ -36,12 +46,14 @@ class Words(_Words):
         templates: what a user's own label is put into, in place of `{}`.
         temperature: for a user's own labels.
         tasks: the label sets by name.
+        gate: two labels, a medical image and anything else, by which a task abstains; None never abstains.
     """
 
     version: str
     templates: Prompts
     temperature: Temperature
     tasks: dict[str, TaskWords]
+    gate: Gate | None = None
 
     def prompts_of(self, label: str) -> tuple[str, ...]:
         """The prompts of a user's own label."""

@@ -31,6 +31,7 @@ class Labels(BaseModel):
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     task: str | None
+    medical_probability: float | None = None
 
 
 def sentences(data: JsonObject, action: Action, image: ImageRef | None) -> list[str]:
@@ -39,6 +40,9 @@ def sentences(data: JsonObject, action: Action, image: ImageRef | None) -> list[
         f"{numbers.quoted(label)} ({probability:.0%})"
         for label, probability in zip(result.labels, result.probabilities, strict=True)
     ]
+    if not rows and result.medical_probability is not None:
+        sure = f"{1 - result.medical_probability:.0%}"
+        return [f"This does not look like a medical image ({sure}), so it is not classified."]
     if not rows:
         return ["No label fits this image."]
     behind = rows[1 : 1 + RUNNERS_UP]
