@@ -31,7 +31,7 @@ check: install ## lint, types, layers
 	$(BIN)/lint-imports
 
 demo: install ## one question about an example image, in the terminal
-	$(BIN)/mmedagent ask examples/abdomen-ct.dcm "Segment the structure in the box [0.30, 0.54, 0.60, 0.76] and give me its area." --save build/demo
+	$(BIN)/mmedagent ask examples/abdomen-ct.dcm "Segment the structure in the box [0.59, 0.53, 0.74, 0.68] and give me its area." --save build/demo
 
 bench: install ## measure the overhead of a turn
 	$(BIN)/mmedagent bench turn
