@@ -9,7 +9,7 @@ PAGE_SOURCES := $(shell find webui -type f -not -path '*/node_modules/*' -not -p
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check demo ui bench clean
+.PHONY: help install serve test check demo ui bench evaluate clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /' | column -t -s ':'
@@ -33,8 +33,12 @@ check: install ## lint, types, layers
 demo: install ## one question about an example image, in the terminal
 	$(BIN)/mmedagent ask examples/abdomen-ct.dcm "Segment the structure in the box [0.59, 0.53, 0.74, 0.68] and give me its area." --save build/demo
 
-bench: install ## measure the overhead of a turn
+bench: install ## measure the overhead of a turn, and of each tool
 	$(BIN)/mmedagent bench turn
+	$(BIN)/mmedagent bench tools
+
+evaluate: install ## measure how good the tools are, in up to 10 minutes
+	$(BIN)/mmedagent evaluate tools
 
 ui: $(PAGE) ## build the web page
 

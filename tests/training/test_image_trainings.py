@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmedagent.networks.clip import load_clip
-from mmedagent.networks.glance import load_glance
+from mmedagent.networks.glance import GlanceConfig, GlanceNet, load_glance
 from mmedagent.networks.grounding import load_grounding, to_corners
 from mmedagent.training import classification, glance, grounding
 from mmedagent.training.classification_captions import all_texts
@@ -109,7 +109,7 @@ def test_targets_of_the_grounding_are_where_the_prompts_masks_are(batch: Batch, 
     sample = Maker(load_names(), read(texts), CPU)(batch)
     assert bool(sample.real.any())
     for image, which in sample.real.nonzero().tolist():
-        prompt = int(sample.owners[image][sample.tokens[image, which]].unique())
+        (prompt,) = set(sample.owners[image][sample.tokens[image, which]].tolist())
         x1, y1, x2, y2 = (to_corners(sample.boxes[image, which]) * 32).tolist()
         region = sample.regions[image, prompt]
         inside = region[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
@@ -154,9 +154,9 @@ def test_classification_learns_and_loads_again(batch: Batch, texts: Path, tmp_pa
 
 def test_the_glance_learns_and_loads_again(pool: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    names = {**dict.fromkeys(("view", "technique", "findings", "sides"), ("a", "b")), "modality": ("CT", "fundus")}
-    names |= {"anatomy": ("abdomen", "eye"), "structures": ("liver", "optic disc")}
-    net = glance.GlanceNet({head: len(known) for head, known in names.items()})
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(("view", "technique", "findings", "sides"), ("a", "b"))
+    names |= {"modality": ("CT", "fundus"), "anatomy": ("abdomen", "eye"), "structures": ("liver", "optic disc")}
+    net = GlanceNet({head: len(known) for head, known in names.items()})
     data = next(batches(pool, SHARES, 6, seed=1))
     targets = glance.targets_of(data.rows, names)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
@@ -168,7 +168,7 @@ def test_the_glance_learns_and_loads_again(pool: Path, tmp_path: Path) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     one = dict.fromkeys(names, 1.0)
-    glance.export(net, glance.GlanceConfig(sha256="0" * 64, names=names, temperatures=one, accuracies=one), tmp_path)
+    glance.export(net, GlanceConfig(sha256="0" * 64, names=names, temperatures=one, accuracies=one), tmp_path)
 
     seen = load_glance(tmp_path).at(np.zeros((40, 60, 3), np.uint8))
 

@@ -16,7 +16,7 @@ from mmedagent.protocol.cards import load_card
 from mmedagent.protocol.errors import CheckpointError, InvalidParametersError, MMedAgentError
 from mmedagent.protocol.invocation import ImageRef, ToolCall
 from mmedagent.protocol.types import JsonObject
-from mmedagent.serving.tool import PixelArray, ToolContext, ToolOutput
+from mmedagent.serving.tool import Batching, PixelArray, ToolContext, ToolOutput
 from mmedagent.tool_workers.classification.vectors import LabelVectors
 from mmedagent.tool_workers.classification.words import Words, load_words
 
@@ -48,6 +48,8 @@ class ClassificationTool:
     The probabilities are those of exactly one of the labels being right: with labels of the user's own that all miss,
     the least wrong one still gets the most. A task abstains, with no label, on what does not look like a medical image.
     """
+
+    batching = Batching(max_size=8, max_wait_s=0.005)
 
     def __init__(self, *, checkpoint: Path | None) -> None:
         self._checkpoint = checkpoint
