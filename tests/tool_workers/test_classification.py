@@ -90,18 +90,24 @@ def phantoms() -> list[Phantom]:
     return [generate(kind, rng, 192) for kind in KINDS for _ in range(14)]
 
 
-def accuracy(tool: ClassificationTool, phantoms: list[Phantom]) -> float:
+def answers(tool: ClassificationTool, phantoms: list[Phantom]) -> list[tuple[str, str]]:
+    """What the tool says, "nothing" where it abstains, and what is true."""
     calls = [call(number, task="modality") for number in range(len(phantoms))]
     outcomes = tool.run(calls, desk(*(phantom.image for phantom in phantoms)))
-    right = [
-        isinstance(outcome, ToolOutput) and best(outcome.data) == NAMES[phantom.modality]
-        for outcome, phantom in zip(outcomes, phantoms, strict=True)
-    ]
-    return float(np.mean(right))
+    assert all(isinstance(outcome, ToolOutput) for outcome in outcomes)
+    said = [best(outcome.data) for outcome in outcomes if isinstance(outcome, ToolOutput)]
+    return list(zip(said, (NAMES[phantom.modality] for phantom in phantoms), strict=True))
+
+
+def accuracy(tool: ClassificationTool, phantoms: list[Phantom]) -> float:
+    return float(np.mean([said == truth for said, truth in answers(tool, phantoms)]))
 
 
 def test_modality_of_unseen_phantoms(tool: ClassificationTool, phantoms: list[Phantom]) -> None:
-    assert accuracy(tool, phantoms) >= 0.95
+    rows = answers(tool, phantoms)
+    answered = [(said, truth) for said, truth in rows if said != "nothing"]
+    assert len(answered) / len(rows) >= 0.9
+    assert np.mean([said == truth for said, truth in answered]) >= 0.95
 
 
 def test_shuffled_weights_know_nothing(phantoms: list[Phantom], tmp_path: Path) -> None:
