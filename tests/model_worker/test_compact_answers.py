@@ -159,6 +159,18 @@ def test_passages_are_quoted_word_for_word_with_their_source() -> None:
     assert f"Pneumonia, Treatment: “{PASSAGE['text']}” (source: Handbook, chapter 3)" in text
 
 
+def test_a_passage_without_a_section_is_quoted_on_one_line() -> None:
+    abstract = {
+        **PASSAGE,
+        "text": "First row\nSecond row",
+        "highlight": [0, 9],
+        "section": "",
+        "source": "mine: PMID 1",
+    }
+    text = answer(({"query": "?"}, result("retrieval", {"passages": [abstract]})))
+    assert "Pneumonia: “First row Second row” (source: mine: PMID 1)" in text
+
+
 def test_of_a_long_passage_the_relevant_sentence_is_quoted() -> None:
     long = {**PASSAGE, "text": "x" * 800 + " The relevant one. " + "y" * 50, "highlight": [801, 818]}
     text = answer(({"query": "?"}, result("retrieval", {"passages": [long]})))

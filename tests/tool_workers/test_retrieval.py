@@ -1,9 +1,8 @@
-"""The handbook search: quality on written questions, exact quotations, and an honest "nothing found"."""
+"""The handbook search: exact quotations, clauses, spelling, and an index that belongs to its texts."""
 
 import shutil
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,50 +10,30 @@ import numpy as np
 import pytest
 import torch
 
-from mmedagent.networks.minilm import SentenceEncoder
+from mmedagent.networks.minilm import MINILM_SHA256, SentenceEncoder
 from mmedagent.protocol.errors import CancelledError, CheckpointError, UnavailableError
 from mmedagent.protocol.invocation import ToolCall
 from mmedagent.serving.schemas import CardValidator
 from mmedagent.serving.tool import ToolOutput
 from mmedagent.tool_workers.retrieval import RetrievalTool
-from mmedagent.tool_workers.retrieval.corpus import HANDBOOK, SECTIONS, Corpus, read_corpus
-from mmedagent.tool_workers.retrieval.engine import HandbookSearch
-from mmedagent.tool_workers.retrieval.index import INDEX_FILE, CorpusIndex, build_index, load_index, save_index
+from mmedagent.tool_workers.retrieval.collection import Collection
+from mmedagent.tool_workers.retrieval.embedding import embed_pending
+from mmedagent.tool_workers.retrieval.engine import PassageSearch
+from mmedagent.tool_workers.retrieval.handbook_pages import HANDBOOK, SECTIONS, read_handbook
+from mmedagent.tool_workers.retrieval.index import INDEX_FILE, load_index, save_index
+from mmedagent.tool_workers.retrieval.library import Library
+from mmedagent.tool_workers.retrieval.plain import PlainWords
 from mmedagent.tool_workers.retrieval.question import clauses
 from support.desk import desk
 
-MODELS = Path(__file__).parents[2] / "models" / "retrieval"
-QUESTIONS = tomllib.loads((Path(__file__).parent / "retrieval_questions.toml").read_text("utf-8"))
+FOLDER = Path(__file__).parent
+MODELS = FOLDER.parents[1] / "models" / "retrieval"
+QUESTIONS = tomllib.loads((FOLDER / "retrieval_questions.toml").read_text("utf-8"))
+MAX_INDEX_BYTES = 12 * 10**6
 
 
-@dataclass(frozen=True)
-class Figures:
-    """Shares (0 to 1) of on-topic questions answered right, and how many of the others were answered at all."""
-
-    condition: float
-    section: float
-    section_in_three: float
-    off_topic: int
-    absent: int
-
-    @property
-    def good(self) -> bool:
-        found = self.condition >= 0.9 and self.section >= 0.7 and self.section_in_three >= 0.85
-        return found and self.off_topic == 0 and self.absent <= 1
-
-
-def measure(search: HandbookSearch, questions: dict[str, Any]) -> Figures:
-    rows = questions["on_topic"]
-    found = [[(hit.passage.condition, hit.passage.section) for hit in search.search(row[0])] for row in rows]
-    wanted = [(condition, section) for _, condition, section in rows]
-    pairs = list(zip(found, wanted, strict=True))
-    return Figures(
-        condition=float(np.mean([bool(hits) and hits[0][0] == want[0] for hits, want in pairs])),
-        section=float(np.mean([bool(hits) and hits[0] == want for hits, want in pairs])),
-        section_in_three=float(np.mean([want in hits for hits, want in pairs])),
-        off_topic=sum(bool(search.search(question)) for question in questions["off_topic"]),
-        absent=sum(bool(search.search(question)) for question in questions["absent"]),
-    )
+def vectors_of(collection: Collection) -> list[bytes]:
+    return [vector for (vector,) in collection.rows("SELECT vector FROM texts ORDER BY kind, id")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,28 +42,26 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return read_corpus()
-
-
-@pytest.fixture(scope="module")
 def encoder() -> SentenceEncoder:
     return SentenceEncoder()
 
 
 @pytest.fixture(scope="module")
-def index(corpus: Corpus) -> CorpusIndex:
-    return load_index(corpus, MODELS / INDEX_FILE)
+def handbook() -> Collection:
+    """The handbook with its shipped embeddings."""
+    collection = read_handbook()
+    load_index(collection, MINILM_SHA256, MODELS / INDEX_FILE)
+    return collection
 
 
 @pytest.fixture(scope="module")
-def search(corpus: Corpus, index: CorpusIndex, encoder: SentenceEncoder) -> HandbookSearch:
-    return HandbookSearch(corpus, index, encoder)
+def search(handbook: Collection, encoder: SentenceEncoder) -> PassageSearch:
+    return PassageSearch(Library(handbook), encoder)
 
 
 @pytest.fixture(scope="module")
-def tool() -> RetrievalTool:
-    loaded = RetrievalTool(checkpoint=MODELS)
+def tool(tmp_path_factory: pytest.TempPathFactory) -> RetrievalTool:
+    loaded = RetrievalTool(checkpoint=MODELS, corpora=tmp_path_factory.mktemp("corpora"))
     loaded.load("cpu")
     return loaded
 
@@ -111,33 +88,17 @@ def places(passages: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(one["condition"], one["section"]) for one in passages]
 
 
-def test_the_handbook_is_complete_and_labelled(corpus: Corpus) -> None:
-    assert len(corpus.conditions) >= 36
-    for condition in corpus.conditions:
-        assert tuple(passage.section for passage in condition.passages) == SECTIONS, condition.title
-        assert all(60 <= len(passage.text.split()) <= 150 for passage in condition.passages), condition.title
+def test_the_handbook_is_complete_and_labelled(handbook: Collection) -> None:
+    assert handbook.counts().documents >= 150
+    query = """SELECT title, texts.section, body FROM texts JOIN words ON words.rowid = texts.id
+        JOIN documents ON documents.id = document ORDER BY texts.id"""
+    sections: dict[str, list[str]] = {}
+    for title, section, text in handbook.rows(query):
+        sections.setdefault(title, []).append(section)
+        assert 40 <= len(text.split()) <= 120, f"{title}, {section}"
+    assert all(tuple(found) == SECTIONS for found in sections.values())
     for path in HANDBOOK.glob("*.md"):
         assert "General information for research and demonstration. Not medical advice." in path.read_text("utf-8")
-
-
-@pytest.mark.parametrize("part", ["development", "check"])
-def test_quality_on_written_questions(search: HandbookSearch, part: str) -> None:
-    figures = measure(search, QUESTIONS[part])
-    assert figures.good, figures
-
-
-def test_quality_needs_the_embeddings(corpus: Corpus, index: CorpusIndex, encoder: SentenceEncoder) -> None:
-    order = np.random.default_rng(0)
-    shuffled = replace(
-        index,
-        passages=order.permutation(index.passages),
-        questions=order.permutation(index.questions),
-        sentences=order.permutation(index.sentences),
-        names=order.permutation(index.names),
-    )
-    figures = measure(HandbookSearch(corpus, shuffled, encoder), QUESTIONS["check"])
-    assert not figures.good
-    assert figures.section < 0.5
 
 
 def test_passages_are_quoted_word_for_word(tool: RetrievalTool) -> None:
@@ -155,7 +116,7 @@ def test_passages_are_quoted_word_for_word(tool: RetrievalTool) -> None:
 
 def test_both_halves_of_a_question_are_answered(tool: RetrievalTool) -> None:
     passages = ask(tool, "What is pneumonia and how is it treated?")
-    assert places(passages)[:2] == [("Pneumonia", "Overview"), ("Pneumonia", "Treatment")]
+    assert {*places(passages)[:2]} == {("Pneumonia", "Overview"), ("Pneumonia", "Treatment")}
     assert len(passages) == 3
 
 
@@ -169,9 +130,7 @@ def test_spelling_does_not_matter(tool: RetrievalTool, query: str) -> None:
     assert ask(tool, query)[0]["condition"] == "Intracerebral haemorrhage"
 
 
-@pytest.mark.parametrize(
-    "query", ["How do I bake bread?", "best football team", "?!", "'\"); DROP TABLE passages", "a"]
-)
+@pytest.mark.parametrize("query", ["How do I bake bread?", "best football team", "?!", "'\"); DELETE FROM users", "a"])
 def test_nothing_found_is_an_empty_list(tool: RetrievalTool, query: str) -> None:
     assert ask(tool, query) == []
 
@@ -181,7 +140,7 @@ def test_the_longest_query_is_answered(tool: RetrievalTool) -> None:
     assert places(ask(tool, query, top_k=1)) == [("Pneumonia", "Overview")]
 
 
-def test_calls_in_threads_agree(search: HandbookSearch) -> None:
+def test_calls_in_threads_agree(search: PassageSearch) -> None:
     questions = [row[0] for row in QUESTIONS["check"]["on_topic"][:8]]
     alone = [search.search(question) for question in questions]
     with ThreadPoolExecutor(2) as threads:
@@ -221,7 +180,7 @@ def test_a_page_without_a_section_is_refused(tmp_path: Path) -> None:
     content = (HANDBOOK / "asthma.md").read_text("utf-8")
     (tmp_path / "asthma.md").write_text(content.replace("## Diagnosis", "## Tests"), "utf-8")
     with pytest.raises(CheckpointError, match=r"asthma\.md: expected the sections"):
-        read_corpus(tmp_path)
+        read_handbook(tmp_path)
 
 
 def test_a_small_handbook_is_embedded_on_loading(tmp_path: Path) -> None:
@@ -229,38 +188,42 @@ def test_a_small_handbook_is_embedded_on_loading(tmp_path: Path) -> None:
     own.mkdir()
     for name in ("asthma", "glaucoma"):
         shutil.copy(HANDBOOK / f"{name}.md", own)
-    tool = RetrievalTool(checkpoint=None, handbook=own)
+    tool = RetrievalTool(checkpoint=None, handbook=own, corpora=tmp_path)
     tool.load("cpu")
     assert places(ask(tool, "How is glaucoma treated?"))[0] == ("Glaucoma", "Treatment")
-    assert ask(tool, "How are kidney stones treated?") == []
+    assert ask(tool, "How are bicycles repaired?") == []
 
 
 def test_a_long_section_becomes_several_passages(tmp_path: Path) -> None:
     content = (HANDBOOK / "asthma.md").read_text("utf-8")
     sentence = "Asthma is a chronic inflammation of the airways that makes them narrow easily and variably.\n"
     (tmp_path / "asthma.md").write_text(content.replace(sentence, sentence * 10), "utf-8")
-    overview = [one for one in read_corpus(tmp_path).passages if one.section == "Overview"]
-    assert len(overview) == 2
-    assert all(len(one.text.split()) <= 120 for one in overview)
+    [page] = read_handbook(tmp_path).rows("SELECT count(*) FROM words WHERE section = 'Overview'")
+    assert page == (2,)
 
 
 def test_a_saved_index_comes_back(tmp_path: Path, encoder: SentenceEncoder) -> None:
-    own = tmp_path / "handbook"
-    own.mkdir()
-    shutil.copy(HANDBOOK / "asthma.md", own)
-    corpus = read_corpus(own)
-    built = build_index(corpus, encoder)
-    save_index(built, corpus, tmp_path / INDEX_FILE)
-    loaded = load_index(corpus, tmp_path / INDEX_FILE)
-    assert np.abs(loaded.sentences - built.sentences).max() < 1e-3
-    assert np.abs(loaded.questions - built.questions).max() < 1e-3
+    shutil.copy(HANDBOOK / "asthma.md", tmp_path)
+    built = read_handbook(tmp_path)
+    embed_pending(built, encoder)
+    save_index(built, MINILM_SHA256, tmp_path / INDEX_FILE)
+    loaded = read_handbook(tmp_path)
+    load_index(loaded, MINILM_SHA256, tmp_path / INDEX_FILE)
+    assert vectors_of(loaded) == vectors_of(built)
 
 
-def test_the_shipped_index_is_that_of_the_handbook(
-    corpus: Corpus, index: CorpusIndex, encoder: SentenceEncoder
-) -> None:
-    names = encoder.encode([name for condition in corpus.conditions[:5] for name in condition.names])
-    assert np.abs(names - index.names[: len(names)]).max() < 1e-3
+def test_the_shipped_index_is_that_of_the_handbook(handbook: Collection, encoder: SentenceEncoder) -> None:
+    assert (MODELS / INDEX_FILE).stat().st_size <= MAX_INDEX_BYTES
+    texts = [text for (text,) in handbook.rows("SELECT text FROM texts ORDER BY kind, id")]
+    for row in (0, len(texts) // 2, len(texts) - 1):
+        shipped = np.frombuffer(vectors_of(handbook)[row], dtype=np.float16)
+        assert np.abs(encoder.encode([texts[row]])[0] - shipped).max() < 1e-3
+
+
+def test_everyday_words_are_explained() -> None:
+    plain = PlainWords()
+    assert plain.explained("Why are her eyes so yellow?") == "Why are her eyes so yellow? (jaundice)"
+    assert plain.explained("What is pneumonia?") == "What is pneumonia?"
 
 
 def test_a_question_is_cut_where_another_begins() -> None:

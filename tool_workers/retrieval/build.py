@@ -5,21 +5,22 @@ from pathlib import Path
 
 import torch
 
-from mmedagent.networks.minilm import SentenceEncoder
-from mmedagent.tool_workers.retrieval.corpus import HANDBOOK, read_corpus
-from mmedagent.tool_workers.retrieval.index import INDEX_FILE, build_index, save_index
+from mmedagent.networks.minilm import MINILM_SHA256, SentenceEncoder
+from mmedagent.tool_workers.retrieval.embedding import embed_pending
+from mmedagent.tool_workers.retrieval.handbook_pages import read_handbook
+from mmedagent.tool_workers.retrieval.index import INDEX_FILE, save_index
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where index.safetensors is written")
-    parser.add_argument("--handbook", type=Path, default=HANDBOOK, help="folder of Markdown files")
     arguments = parser.parse_args()
     # One thread: with more, every row depends on how the work happened to be divided.
     torch.set_num_threads(1)
-    corpus = read_corpus(arguments.handbook)
+    handbook = read_handbook()
+    embed_pending(handbook, SentenceEncoder())
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    save_index(build_index(corpus, SentenceEncoder()), corpus, arguments.folder / INDEX_FILE)
+    save_index(handbook, MINILM_SHA256, arguments.folder / INDEX_FILE)
 
 
 if __name__ == "__main__":

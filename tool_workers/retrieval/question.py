@@ -1,24 +1,24 @@
-"""What a question asks: its clauses, its spelling, and the specific words in it that the handbook does not know."""
+"""What a question asks: its clauses, its spelling, and the specific words in it that no corpus knows."""
 
 import re
-from collections import defaultdict
+from collections.abc import Sequence
 from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer
+from mmedagent.tool_workers.retrieval.lexical import content_words, sound_of
+from mmedagent.tool_workers.retrieval.word_search import MAX_WORDS, WordSearch
 
-from mmedagent.tool_workers.retrieval.corpus import Corpus
-from mmedagent.tool_workers.retrieval.lexical import WordSearch, content_words
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MAX_CLAUSES = 4
-COMMON_WORDS = 8000
-"""The WordPiece vocabulary is in order of frequency; a word beyond this place, or of several pieces, is specific."""
-
 MIN_LETTERS = 5
 NEAR = 0.8
 """Least similarity (Ratcliff and Obershelp) of a word with the one that replaces it."""
 
-_ASKING = r"(?:how|what|when|where|which|who|why|is|are|can|could|do|does|should|will)"
-_BOUNDARY = re.compile(rf"[?;]\s+|(?:,\s*(?:and\s+)?|\s+and\s+|\.\s+)(?={_ASKING}\b)", re.IGNORECASE)
+_ASKING = r"""(?:how|what|when|where|which|who|why|(?:is|are|can|could|do|does|should|will)\s
+    (?:he|i|it|my|one|she|someone|that|the|there|these|they|this|we|you))"""
+_BOUNDARY = re.compile(rf"[?;]\s+|(?:,\s*(?:and\s+)?|\s+and\s+|\.\s+)(?={_ASKING}\b)", re.IGNORECASE | re.VERBOSE)
 
 
 def clauses(question: str) -> list[str]:
@@ -32,41 +32,46 @@ def clauses(question: str) -> list[str]:
 
 
 class Speller:
-    """Brings the words of a question into the handbook's spelling, and finds the subjects that it never mentions."""
+    """Brings the words of a question into the spelling of the corpora, and finds what they lack."""
 
-    def __init__(self, corpus: Corpus, words: WordSearch, tokenizer: Tokenizer) -> None:
-        self._words = words
+    def __init__(self, corpora: Sequence[WordSearch], tokenizer: "Tokenizer") -> None:
+        self._corpora = corpora
         self._tokenizer = tokenizer
-        self._by_sound: defaultdict[str, list[str]] = defaultdict(list)
-        names = [name for condition in corpus.conditions for name in condition.names]
-        texts = [passage.text for passage in corpus.passages]
-        for word in sorted(set(content_words(" ".join(names + texts)))):
-            self._by_sound[_sound(word)].append(word)
 
     def corrected(self, question: str) -> str:
-        """The question with American and misspelt words replaced, where the handbook has one that sounds the same.
+        """The question with American and misspelt words replaced, where a corpus has one that sounds the same.
 
         "hemorrhage" becomes "haemorrhage" and "pnuemonia" "pneumonia".
         """
-        for word in self._not_in_handbook(question):
-            alike = self._by_sound[_sound(word)] if len(word) >= MIN_LETTERS else []
-            ranked = sorted((SequenceMatcher(None, word, other).ratio(), other) for other in alike)
-            if ranked and ranked[-1][0] >= NEAR:
-                question = re.sub(rf"\b{re.escape(word)}\b", ranked[-1][1], question, flags=re.IGNORECASE)
+        for word in self._unknown(question):
+            other = self._nearest(word) if len(word) >= MIN_LETTERS else None
+            if other:
+                question = re.sub(rf"\b{re.escape(word)}\b", other, question, flags=re.IGNORECASE)
         return question
 
-    def unknown_subjects(self, question: str) -> list[str]:
-        """Specific words of the question that occur in no passage in any form."""
-        return [word for word in self._not_in_handbook(question) if self._is_specific(word)]
+    def unknown(self, question: str) -> float:
+        """The share (0 to 1) of rare words that no passage has in any form, such as the name of another disease."""
+        words = set(content_words(question))
+        return sum(self._is_rare(word) for word in self._unknown(question)) / max(len(words), 1)
 
-    def _not_in_handbook(self, question: str) -> list[str]:
-        return [word for word in content_words(question) if not self._words.knows(word)]
+    def _nearest(self, word: str) -> str | None:
+        """A word of the corpora that may be meant; for a common word only the same one in British spelling."""
+        alike = {other for corpus in self._corpora for other in corpus.alike(sound_of(word)) if corpus.knows(other)}
+        if not self._is_rare(word):
+            return next((other for other in sorted(alike) if _american(other) == _american(word)), None)
+        ranked = sorted((SequenceMatcher(None, word, other).ratio(), other) for other in alike)
+        return ranked[-1][1] if ranked and ranked[-1][0] >= NEAR else None
 
-    def _is_specific(self, word: str) -> bool:
-        number = self._tokenizer.token_to_id(word)
-        return number is None or number >= COMMON_WORDS
+    def _is_rare(self, word: str) -> bool:
+        """Whether the encoder's vocabulary has the word in pieces only."""
+        return self._tokenizer.token_to_id(word) is None
+
+    def _unknown(self, question: str) -> list[str]:
+        words = dict.fromkeys(content_words(question)[:MAX_WORDS])
+        return [word for word in words if not any(corpus.knows(word) for corpus in self._corpora)]
 
 
-def _sound(word: str) -> str:
-    """The consonants of a word without h and without repetition, which spellings of the same word share."""
-    return re.sub(r"(.)\1+", r"\1", re.sub(r"[aeiouhy]", "", word))
+def _american(word: str) -> str:
+    for british, american in (("ae", "e"), ("oe", "e"), ("our", "or"), ("tre", "ter"), ("is", "iz"), ("ys", "yz")):
+        word = word.replace(british, american)
+    return word

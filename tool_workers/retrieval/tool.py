@@ -1,34 +1,50 @@
-"""The retrieval tool: quoted, sourced passages of the handbook for a question."""
+"""The retrieval tool: quoted, sourced passages of the handbook and of the user's corpora for a question."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from mmedagent.networks.checkpoints import sha256_file
-from mmedagent.networks.minilm import MINILM_SHA256, SentenceEncoder
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import load_card
 from mmedagent.protocol.errors import CheckpointError, MMedAgentError, UnavailableError
 from mmedagent.protocol.invocation import ToolCall
 from mmedagent.serving.tool import ToolContext, ToolOutput
-from mmedagent.tool_workers.retrieval.corpus import HANDBOOK, Corpus, read_corpus
-from mmedagent.tool_workers.retrieval.engine import HandbookSearch, Hit
-from mmedagent.tool_workers.retrieval.index import INDEX_FILE, build_index, load_index
+from mmedagent.tool_workers.retrieval.collection import Collection
+from mmedagent.tool_workers.retrieval.embedding import BackgroundEmbedder, embed_pending
+from mmedagent.tool_workers.retrieval.handbook_pages import HANDBOOK, read_handbook
+from mmedagent.tool_workers.retrieval.index import INDEX_FILE, load_index
+from mmedagent.tool_workers.retrieval.library import Corpora, Library
+from mmedagent.tool_workers.retrieval.shelves import Hit
 
+if TYPE_CHECKING:
+    from mmedagent.tool_workers.retrieval.engine import PassageSearch
+
+DATA_DIR_VARIABLE = "MMEDAGENT_DATA_DIR"
 TOP_K = 3
 
 
-class RetrievalTool:
-    """Searches a handbook with the index in the checkpoint folder; without a folder the index is computed on loading.
+def corpora_folder(data_dir: Path | None = None) -> Path:
+    """Where the user's corpora are: in the data folder, by default that of the environment."""
+    return (data_dir or Path(os.environ.get(DATA_DIR_VARIABLE, "data"))) / "corpora"
 
-    `handbook` is a folder of Markdown files (see `corpus`), by default the one that comes with the package.
+
+class RetrievalTool:
+    """Searches the handbook and the user's corpora.
+
+    Args:
+        checkpoint: folder with the index of the handbook; without it the index is computed on loading.
+        handbook: folder of Markdown files (see `handbook`), by default the one that comes with the package.
+        corpora: folder of the user's corpora, which may come, change and go; by default that of the environment.
     """
 
-    def __init__(self, *, checkpoint: Path | None, handbook: Path = HANDBOOK) -> None:
+    def __init__(self, *, checkpoint: Path | None, handbook: Path = HANDBOOK, corpora: Path | None = None) -> None:
         self._checkpoint = checkpoint
         self._handbook = handbook
-        self._search: HandbookSearch | None = None
+        self._corpora = Corpora(corpora or corpora_folder())
+        self._search: PassageSearch | None = None
         self._card = load_card("retrieval")
 
     @property
@@ -37,16 +53,24 @@ class RetrievalTool:
 
     def load(self, device: str) -> None:
         """Loads encoder and index. Raises `CheckpointError` for a bad file, or one made for another handbook."""
-        corpus = read_corpus(self._handbook)
+        # Imported here because the commands that only read words need no model library.
+        from mmedagent.networks.checkpoints import sha256_file
+        from mmedagent.networks.minilm import MINILM_SHA256, SentenceEncoder
+        from mmedagent.tool_workers.retrieval.engine import PassageSearch
+
+        handbook = read_handbook(self._handbook)
         encoder = SentenceEncoder(device=device)
         if self._checkpoint is None:
-            index, sha256 = build_index(corpus, encoder), MINILM_SHA256
+            embed_pending(handbook, encoder)
+            sha256 = MINILM_SHA256
         else:
-            path = self._checkpoint / INDEX_FILE
-            index, sha256 = load_index(corpus, path), sha256_file(path)
-        search = HandbookSearch(corpus, index, encoder)
-        _self_test(search, corpus)
-        self._search = search
+            load_index(handbook, MINILM_SHA256, self._checkpoint / INDEX_FILE)
+            sha256 = sha256_file(self._checkpoint / INDEX_FILE)
+        _self_test(PassageSearch(Library(handbook), encoder), handbook)
+        embedder = BackgroundEmbedder(self._corpora, encoder)
+        library = Library(handbook, self._corpora, on_pending=embedder.wake)
+        library.shelves()
+        self._search = PassageSearch(library, encoder)
         self._card = self._card.model_copy(update={"checkpoint_sha256": sha256})
 
     def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
@@ -66,19 +90,22 @@ def _top_k(call: ToolCall) -> int:
 
 
 def _passage(hit: Hit) -> dict[str, JsonValue]:
+    page: dict[str, JsonValue] = {} if hit.page is None else {"page": hit.page}
     return {
-        "text": hit.passage.text,
-        "highlight": list(hit.passage.span(hit.sentence)),
-        "condition": hit.passage.condition,
-        "section": hit.passage.section,
-        "source": hit.passage.source,
+        "text": hit.text,
+        "highlight": list(hit.highlight),
+        "condition": hit.title,
+        "section": hit.section,
+        "source": hit.source,
+        "corpus": hit.corpus,
         "score": round(hit.cosine, 4),
+        **page,
     }
 
 
-def _self_test(search: HandbookSearch, corpus: Corpus) -> None:
+def _self_test(search: "PassageSearch", handbook: Collection) -> None:
     """An index that cannot find the first and last condition by name does not belong to its text."""
-    for condition in (corpus.conditions[0], corpus.conditions[-1]):
-        hits = search.search(f"What is {condition.title}?", top_k=1)
-        if [hit.passage.condition for hit in hits] != [condition.title]:
+    titles = [title for (title,) in handbook.rows("SELECT title FROM documents ORDER BY id")]
+    for title in (titles[0], titles[-1]):
+        if [hit.title for hit in search.search(f"What is {title}?", top_k=1)] != [title]:
             raise CheckpointError("The retrieval index does not find the handbook's own conditions.")
