@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from mmedagent.cli import ask, bench, doctor, evaluate, models, processes, serve, tools
+from mmedagent.cli import ask, bench, corpus, corpus_bench, doctor, evaluate, models, processes, serve, tools
 from mmedagent.protocol.errors import MMedAgentError
 
 app = typer.Typer(
@@ -26,7 +26,9 @@ app.command()(processes.planner)
 app.command()(processes.tool)
 app.add_typer(tools.app, name="tools")
 app.add_typer(models.app, name="models")
+bench.app.command()(corpus_bench.corpus)
 app.add_typer(bench.app, name="bench")
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(doctor.doctor)
 

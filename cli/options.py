@@ -15,8 +15,10 @@ from mmedagent.protocol.errors import InvalidRequestError
 
 TOKEN_VARIABLE = "MMEDAGENT_WORKER_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
+DATA_DIR_VARIABLE = "MMEDAGENT_DATA_DIR"
+
 DataDir = Annotated[
-    Path, typer.Option("--data-dir", envvar="MMEDAGENT_DATA_DIR", help="Where conversations and images are kept.")
+    Path, typer.Option("--data-dir", envvar=DATA_DIR_VARIABLE, help="Where conversations and images are kept.")
 ]
 ProfileName = Annotated[
     str, typer.Option("--profile", envvar="MMEDAGENT_PROFILE", help="A built-in profile, or the path of a .toml file.")

@@ -13,7 +13,16 @@ import typer
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
-from mmedagent.cli.options import ControllerUrl, DataDir, Device, Host, MemoryMb, ProfileName, worker_token
+from mmedagent.cli.options import (
+    DATA_DIR_VARIABLE,
+    ControllerUrl,
+    DataDir,
+    Device,
+    Host,
+    MemoryMb,
+    ProfileName,
+    worker_token,
+)
 from mmedagent.cli.paths import PAGE
 from mmedagent.cli.profile import Profile, first_of, load_profile
 from mmedagent.cli.workers import planner_app, tools_app
@@ -98,6 +107,8 @@ def tool(
     loaded = load_profile(profile)
     listener = listen(host, port)
     settings = worker_settings(loaded, listener, public_host, controller, data_dir, shared_disk, device, memory_mb)
+    # Tools are made with a checkpoint alone; one that keeps data, as retrieval keeps corpora, finds the folder here.
+    os.environ[DATA_DIR_VARIABLE] = str(data_dir)
     stop_with_parent()
     app, life = tools_app(loaded, names, settings)
     run_app(app, listener, life.drain)
