@@ -5,10 +5,12 @@ caller, and then only with `weights_only=True`, so that no code in the file is e
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -48,6 +50,17 @@ def require_hash(path: Path, sha256: str) -> None:
     found = sha256_file(path)
     if found != sha256:
         raise CheckpointError(f"{path.name} is not the pinned file: sha256 {found}, expected {sha256}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises `CheckpointError` when the file is missing or holds something else."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is missing or not JSON") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path.name} is not a JSON object")
+    return content
 
 
 def load_state(path: Path, sha256: str | None = None) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ A folder may refer to MiniLM instead of carrying a text tower of its own (`"text
 `open_clip_config.json`). Its weights file then holds everything but the tensors of MiniLM.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +28,7 @@ from tokenizers.processors import BertProcessing
 from torch import Tensor
 from transformers.models.bert.configuration_bert import BertConfig
 
-from mmedagent.networks.checkpoints import CheckpointError, load_state, load_strict, sha256_file
+from mmedagent.networks.checkpoints import CheckpointError, load_state, load_strict, read_json, sha256_file
 from mmedagent.networks.minilm import MINILM_SHA256, load_tokenizer, minilm_folder
 
 CONFIG_FILE = "open_clip_config.json"
@@ -138,7 +137,7 @@ def load_clip(folder: Path, sha256: str | None = None, text_base: Path | None = 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of `open_clip_config.json`. Raises `CheckpointError` when it describes no such model."""
-    config = _read_json(folder / CONFIG_FILE)
+    config = read_json(folder / CONFIG_FILE)
     _check_config(config)
     return config
 
@@ -173,7 +172,7 @@ def fit_network(
     if "text_base" in config:
         base = _minilm(config["text_base"], text_base)
         full = _joined(full, base)
-        text = BertConfig(**_read_json(base / "config.json"))
+        text = BertConfig(**read_json(base / "config.json"))
     else:
         text = text_config(folder, full)
     with torch.device(device):
@@ -225,7 +224,7 @@ def text_config(folder: Path, state: Mapping[str, Tensor]) -> BertConfig:
     """
     given = folder / "text_config" / "config.json"
     if given.is_file():
-        return BertConfig(**_read_json(given))
+        return BertConfig(**read_json(given))
     embeddings, layer = f"{TEXT_PREFIX}embeddings.", f"{TEXT_PREFIX}encoder.layer."
     try:
         vocabulary, width = state[f"{embeddings}word_embeddings.weight"].shape
@@ -272,16 +271,6 @@ def _joined(delta: Mapping[str, Tensor], base: Path) -> dict[str, Tensor]:
     return {**text, **delta}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is missing or not JSON") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path.name} is not a JSON object")
-    return content
-
-
 def read_tokenizer(folder: Path, config: Mapping[str, Any], text_base: Path | None = None) -> Tokenizer:
     """The folder's own, or MiniLM's where that is the text tower. Raises `CheckpointError` when there is none."""
     context = int(config["model_cfg"]["text_cfg"].get("context_length", DEFAULT_CONTEXT))
@@ -291,7 +280,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any], text_base: Path | No
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     elif (folder / "vocab.txt").is_file():
         given = folder / "tokenizer_config.json"
-        lowercase = bool(_read_json(given).get("do_lower_case", True)) if given.is_file() else True
+        lowercase = bool(read_json(given).get("do_lower_case", True)) if given.is_file() else True
         tokenizer = _word_piece(folder / "vocab.txt", lowercase)
     else:
         raise CheckpointError(f"no tokenizer in the folder {folder.name}: expected tokenizer.json or vocab.txt")

@@ -21,13 +21,12 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import batched_nms
 
-from mmedagent.networks.checkpoints import load_state, sha256_file
+from mmedagent.networks.checkpoints import load_state, read_json, sha256_file
 from mmedagent.networks.grounding_folder import (
     build_network,
     fit_network,
     own_state,
     read_folder,
-    read_json,
     read_tokenizer,
 )
 from mmedagent.networks.grounding_original import read_original

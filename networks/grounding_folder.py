@@ -12,7 +12,6 @@ Three kinds are read, each strictly:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +23,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import Tensor
 
-from mmedagent.networks.checkpoints import CheckpointError, load_strict
+from mmedagent.networks.checkpoints import CheckpointError, load_strict, read_json
 from mmedagent.networks.grounding_original import GROUNDING_FILE, UNREAD_NORM, convert
 from mmedagent.networks.minilm import MINILM_SHA256, load_minilm, load_tokenizer
 from mmedagent.networks.pretrained import fit_pretrained
@@ -154,17 +153,6 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises `CheckpointError` when the file is missing or not a JSON object."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is missing or not JSON") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path.name} is not a JSON object")
-    return content
 
 
 def _configuration(config: Mapping[str, Any]) -> GroundingDinoConfig:

@@ -149,6 +149,14 @@ def test_a_label_is_held_against_the_header(label: str, words: str) -> None:
     assert words in text
 
 
+def test_an_abstention_says_why_and_what_the_header_states() -> None:
+    data = {"labels": [], "probabilities": [], "task": "modality", "medical_probability": 0.28}
+    text = answer(({}, result("classification", data)))
+    assert "does not look like a medical image (72%), so it is not classified" in text
+    assert "The file's header states the modality CT" in text
+    assert "header" not in answer(({}, result("classification", data)), image=None)
+
+
 def test_an_unsure_label_is_said_to_be_unsure() -> None:
     data = {"labels": ["a", "b", "c"], "probabilities": [0.4, 0.3, 0.3], "task": None}
     assert "No label reaches 50%" in answer(({}, result("classification", data)), image=None)
