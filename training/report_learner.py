@@ -52,19 +52,21 @@ class Learner(nn.Module):
         self._pad = pad
 
     def forward(self, images: Tensor, labels: Tensor, maps: Tensor, tokens: Tensor) -> dict[str, Tensor]:
-        """Losses by name."""
+        """Losses by name; a batch without a chest radiograph has only those of the gate and the labels."""
         chest = labels[:, -1] > 0.5
         seen = self.classifier(images)
-        losses = {
-            "findings": binary_loss(seen.findings[chest], labels[chest, :-1]),
-            "gate": binary_loss(seen.frontal, labels[:, -1]),
-            "maps": binary_loss(seen.maps[chest], maps[chest]),
-        }
         hidden = self.generator.encoder(pixel_values=images).last_hidden_state
+        losses = {
+            "gate": binary_loss(seen.frontal, labels[:, -1]),
+            "labels": binary_loss(self.label_head(hidden.mean(dim=1)), labels),
+        }
+        if not bool(chest.any()):
+            return losses
+        losses["findings"] = binary_loss(seen.findings[chest], labels[chest, :-1])
+        losses["maps"] = binary_loss(seen.maps[chest], maps[chest])
         side = round(hidden.shape[1] ** 0.5)
         coarse = functional.adaptive_avg_pool2d(maps[chest], side).flatten(2).transpose(1, 2)
         losses["places"] = binary_loss(self.place_head(hidden[chest]), coarse)
-        losses["labels"] = binary_loss(self.label_head(hidden.mean(dim=1)), labels)
         words = tokens[chest]
         logits = self.generator(
             encoder_outputs=(hidden[chest],),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -204,12 +203,18 @@ def test_blobs_travel_over_http_to_workers_elsewhere(tmp_path: Path) -> None:
             stranger.get("0" * 64)
 
 
-def events_of(client: httpx.Client, tool: str, **parameters: Any) -> list[dict[str, Any]]:
-    """What a worker streams about a call, to its end."""
+def events_of(
+    client: httpx.Client, tool: str, after_first: Callable[[], None] = lambda: None, **parameters: Any
+) -> list[dict[str, Any]]:
+    """What a worker streams about a call, to its end; `after_first` is called when the first event is there."""
     headers = {"Accept": "text/event-stream"}
     with client.stream("POST", f"/{tool}/invoke", json=call(tool, **parameters), headers=headers) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
-        lines = list(stream.iter_lines())
+        lines: list[str] = []
+        for line in stream.iter_lines():
+            lines.append(line)
+            if line.startswith("data: ") and sum(one.startswith("data: ") for one in lines) == 1:
+                after_first()
     events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
     assert [f"event: {event['kind']}" for event in events] == [line for line in lines if line.startswith("event: ")]
     return events
@@ -217,11 +222,9 @@ def events_of(client: httpx.Client, tool: str, **parameters: Any) -> list[dict[s
 
 def test_a_call_can_be_watched(tmp_path: Path) -> None:
     tool = StagesTool()
-    with running_worker(tmp_path, tool) as client, ThreadPoolExecutor() as threads:
-        asked = threads.submit(events_of, client, "stages", text="words")
-        assert tool.told.wait(PATIENCE_S)
-        tool.release.set()
-        first, *others, last = asked.result(PATIENCE_S)
+    with running_worker(tmp_path, tool) as client:
+        # The tool goes on only when the first event has been read, which a later one could otherwise replace.
+        first, *others, last = events_of(client, "stages", after_first=tool.release.set, text="words")
         assert first == {"kind": "progress", "fraction": 0.25, "text": "Looking"}
         assert {event["kind"] for event in others} <= {"progress"}
         assert (last["kind"], last["data"]["text"]) == ("result", "words")

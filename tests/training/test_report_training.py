@@ -8,12 +8,13 @@ import torch
 from tokenizers import Tokenizer
 
 from mmedagent.networks.report_checkpoint import load_report_networks
-from mmedagent.networks.report_classifier import FINDINGS
-from mmedagent.networks.report_generator import UNKNOWN, sentences_of, special_id
+from mmedagent.networks.report_classifier import FINDINGS, ClassifierConfig
+from mmedagent.networks.report_generator import PAD, UNKNOWN, sentences_of, special_id
 from mmedagent.training import report
 from mmedagent.training.phantoms.base import Report
 from mmedagent.training.report_augment import augmented, framed
 from mmedagent.training.report_data import HELD_OUT, Samples, Shelf, Stream, is_frontal_chest, phantom_of, sample_of
+from mmedagent.training.report_learner import Learner, generator_config
 from mmedagent.training.report_text import LENGTH, build_tokenizer, encoded
 
 
@@ -85,6 +86,16 @@ def test_maps_move_with_their_image() -> None:
     assert (moved != images).any()
     values, _ = augmented(images, maps)
     assert 0 <= values.min() < values.max() <= 1
+
+
+def test_a_batch_without_a_chest_still_trains_the_gate(tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    learner = Learner(ClassifierConfig(size=96), generator_config(tokenizer, 96), special_id(tokenizer, PAD))
+    labels = torch.zeros(2, len(FINDINGS) + 1)
+    maps = torch.zeros(2, len(FINDINGS), 24, 24)
+    losses = learner(torch.rand(2, 1, 96, 96), labels, maps, torch.zeros(2, LENGTH, dtype=torch.long))
+    assert set(losses) == {"gate", "labels"}
+    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
 
 
 def test_a_run_can_be_stopped_and_continued(tmp_path: Path) -> None:
