@@ -16,28 +16,12 @@ from mmedagent.tool_workers.retrieval.engine import PassageSearch
 from mmedagent.tool_workers.retrieval.indexing import Report, find_files
 from mmedagent.tool_workers.retrieval.library import Corpora, Library
 from mmedagent.tool_workers.retrieval.vectors import Vectors
-from support.corpora import QUESTION, ZEBRA, add, write_texts
+from support.corpora import QUESTION, ZEBRA, add
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def encoder() -> SentenceEncoder:
-    return SentenceEncoder()
-
-
-@pytest.fixture
-def corpora(tmp_path: Path) -> Corpora:
-    return Corpora(tmp_path / "data" / "corpora")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_texts(tmp_path / "texts")
-    return tmp_path / "texts"
 
 
 class CountingEncoder:

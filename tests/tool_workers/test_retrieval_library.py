@@ -18,7 +18,7 @@ from mmedagent.tool_workers.retrieval import RetrievalTool
 from mmedagent.tool_workers.retrieval.embedding import BackgroundEmbedder
 from mmedagent.tool_workers.retrieval.engine import PassageSearch
 from mmedagent.tool_workers.retrieval.library import Corpora, Library
-from support.corpora import QUESTION, ZEBRA, add, titles, write_texts
+from support.corpora import QUESTION, ZEBRA, add, titles
 from support.desk import desk
 
 MODELS = Path(__file__).parents[2] / "models" / "retrieval"
@@ -27,22 +27,6 @@ MODELS = Path(__file__).parents[2] / "models" / "retrieval"
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def encoder() -> SentenceEncoder:
-    return SentenceEncoder()
-
-
-@pytest.fixture
-def corpora(tmp_path: Path) -> Corpora:
-    return Corpora(tmp_path / "data" / "corpora")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_texts(tmp_path / "texts")
-    return tmp_path / "texts"
 
 
 def test_words_are_found_before_anything_is_embedded(corpora: Corpora, folder: Path, encoder: SentenceEncoder) -> None:
