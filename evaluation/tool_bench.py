@@ -31,8 +31,8 @@ from mmedagent.serving.schemas import CardValidator
 from mmedagent.serving.tool import PixelArray, Tool, ToolOutput
 from mmedagent.serving.work import CancelToken
 
-CALLERS, CALLS_EACH = 16, 4
-ROUNDS = 5
+CALLERS, CALLS_EACH = 16, 2
+ROUNDS = 4
 WARM_UP = 2
 WARM_UP_ROUNDS = 1
 DEADLINE_S = 120.0

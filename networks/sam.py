@@ -2,7 +2,8 @@
 
 One class serves both checkpoints: the embedded small network of this project and the official `medsam_vit_b.pth`
 (Ma et al., "Segment anything in medical images", Nature Communications 2024), which is a plain state of SAM ViT-B
-(Kirillov et al., "Segment Anything", 2023). The networks are those of the `segment_anything` package.
+(Kirillov et al., "Segment Anything", 2023). The networks are those of the `segment_anything` package; the
+embedded one has a convolutional image encoder in place of the ViT.
 
 A checkpoint folder holds `config.json` and one weights file:
 
@@ -26,6 +27,7 @@ from torch.nn import functional
 
 from mmedagent.networks.checkpoints import load_state, load_strict
 from mmedagent.networks.sam_guess import first_guess
+from mmedagent.networks.trunk import PyramidEncoder
 from mmedagent.protocol.errors import CheckpointError, InvalidParametersError
 
 BOXES_AT_ONCE = 4
@@ -44,6 +46,8 @@ class SamConfig:
         global_blocks: indices of the blocks with global attention.
         prompt_dim: width of prompts, image embedding and mask decoder.
         decoder_mlp: hidden width of the decoder's two-way transformer.
+        trunk: widths of the stages of a ResNet in place of the ViT, see `mmedagent.networks.trunk`; the sizes of the
+            ViT then mean nothing, and tokens are 8 pixels.
         first_guess: give SAM a mask prompt as well, see `mmedagent.networks.sam_guess`; not for MedSAM.
     """
 
@@ -56,6 +60,7 @@ class SamConfig:
     global_blocks: tuple[int, ...] = (2, 5, 8, 11)
     prompt_dim: int = 256
     decoder_mlp: int = 2048
+    trunk: tuple[int, ...] = ()
     first_guess: bool = False
 
     @property
@@ -85,20 +90,6 @@ class SamConfig:
 
 def build_sam(config: SamConfig) -> Sam:
     """An untrained SAM of the given sizes, in evaluation mode."""
-    encoder = ImageEncoderViT(
-        img_size=config.image_size,
-        patch_size=config.patch_size,
-        embed_dim=config.embed_dim,
-        depth=config.depth,
-        num_heads=config.heads,
-        mlp_ratio=4,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
-        qkv_bias=True,
-        use_rel_pos=True,
-        window_size=config.window,
-        global_attn_indexes=config.global_blocks,
-        out_chans=config.prompt_dim,
-    )
     prompts = PromptEncoder(
         embed_dim=config.prompt_dim,
         image_embedding_size=(config.grid, config.grid),
@@ -115,7 +106,27 @@ def build_sam(config: SamConfig) -> Sam:
         iou_head_hidden_dim=config.prompt_dim,
     )
     # MedSAM scales to [0, 1] by itself, so the mean and deviation that SAM would apply are neutral.
-    return Sam(encoder, prompts, decoder, pixel_mean=[0.0, 0.0, 0.0], pixel_std=[1.0, 1.0, 1.0]).eval()
+    return Sam(_encoder(config), prompts, decoder, pixel_mean=[0.0, 0.0, 0.0], pixel_std=[1.0, 1.0, 1.0]).eval()
+
+
+def _encoder(config: SamConfig) -> nn.Module:
+    if config.trunk:
+        return PyramidEncoder(config.image_size, config.trunk, config.prompt_dim)
+    encoder: nn.Module = ImageEncoderViT(
+        img_size=config.image_size,
+        patch_size=config.patch_size,
+        embed_dim=config.embed_dim,
+        depth=config.depth,
+        num_heads=config.heads,
+        mlp_ratio=4,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        qkv_bias=True,
+        use_rel_pos=True,
+        window_size=config.window,
+        global_attn_indexes=config.global_blocks,
+        out_chans=config.prompt_dim,
+    )
+    return encoder
 
 
 def prepare(pixels: NDArray[np.uint8], image_size: int) -> Tensor:

@@ -12,7 +12,6 @@ import argparse
 import json
 import logging
 import math
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from open_clip import CustomTextCLIP
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.bert.configuration_bert import BertConfig
@@ -30,7 +28,7 @@ from mmedagent.networks.clip import CONFIG_FILE, TEXT_PREFIX, build_network
 from mmedagent.networks.minilm import MINILM_SHA256
 from mmedagent.training.classification_captions import PROMPTS, TEMPLATES
 from mmedagent.training.classification_loss import GATE, TASKS, Texts, loss_of, targets_of
-from mmedagent.training.feed import Average, Batch, Clock, batches, optimizer_of, save_run, set_rate
+from mmedagent.training.feed import Batch, Run, autocast, batches
 from mmedagent.training.pool import Row
 from mmedagent.training.text_bank import TextBank, read
 from mmedagent.training.variation import Frames, Geometry, vary
@@ -41,11 +39,10 @@ SHARES = {
     "ct": 0.17, "mr": 0.18, "xray": 0.1, "ultrasound": 0.12, "fundus": 0.06, "histology": 0.08, "photograph": 0.05,
     "other": 0.24,
 }  # fmt: skip
-PEAK_RATE, WARM_UP, DECAY = 2e-3, 200, 0.05
+PEAK_RATE, WARM_UP, DECAY, CLIP = 2e-3, 200, 0.05, 1.0
 CLOSE_SHARE = 0.2
 WIDE = Geometry(zoom=(0.85, 1.3), stretch=0.15, turn=0.08)
 NEAR = Geometry(zoom=(0.35, 0.8), stretch=0.2, turn=0.2)
-SAVE_SECONDS = 120
 FITTED_BATCHES = 12
 MEAN, STD = (0.45, 0.45, 0.45), (0.27, 0.27, 0.27)
 
@@ -94,80 +91,30 @@ def views(batch: Batch, device: torch.device) -> tuple[Tensor, list[bool]]:
 
 
 class Trainer:
-    """One run: the network, its optimiser, and the running average of the weights that is shipped."""
+    """The network, and how a batch becomes a loss."""
 
-    def __init__(
-        self, bank: TextBank, work: Path, device: torch.device, seconds: float, rate: float = PEAK_RATE,
-        start: Path | None = None,
-    ) -> None:  # fmt: skip
-        self.rate = rate
-        self.config, self.device, self.path = architecture(SIZE), device, work / "last.pt"
+    def __init__(self, bank: TextBank, device: torch.device, start: Path | None = None) -> None:
+        self.config, self.device = architecture(SIZE), device
         self.network = new_network(self.config).to(device).train()
         if start is not None:
             load_strict(self.network, load_state(start / "model.safetensors"))
         self.texts = Texts(bank.sentences, device)
-        self.average = Average(self.network)
-        self.optimizer = optimizer_of(self.network, rate, DECAY)
         self.rng = np.random.default_rng(0)
-        self.count, before = 0, 0.0
-        if self.path.is_file():
-            stored = torch.load(self.path, weights_only=True, map_location=device)
-            self.network.load_state_dict(stored["network"])
-            self.average.state = stored["average"]
-            self.optimizer.load_state_dict(stored["optimizer"])
-            self.count, before = stored["count"], stored["spent"]
-        self.clock = Clock(seconds, before)
-
-    def save(self) -> None:
-        save_run(
-            self.path, network=self.network.state_dict(), average=self.average.state,
-            optimizer=self.optimizer.state_dict(), count=self.count, spent=self.clock.spent,
-        )  # fmt: skip
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Unit vectors float32 (n, d)."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device):
             features = self.network.visual(pixels.contiguous(memory_format=torch.channels_last))
         return functional.normalize(features.float(), dim=1)
 
-    def step(self, batch: Batch) -> float:
-        """One update; returns the loss."""
-        set_rate(self.optimizer, self.clock.rate(self.rate, self.count, WARM_UP))
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """What an update lowers; the scale of the logits is kept within its range."""
+        with torch.no_grad():
+            self.network.logit_scale.clamp_(0, math.log(60))
         pixels, close = views(batch, self.device)
         targets = targets_of(batch.rows, close, self.rng)
         scale = self.network.logit_scale.exp()
-        loss = loss_of(self.encode(pixels), scale, targets, self.texts, self.network.text.proj, self.rng)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        with torch.no_grad():
-            self.network.logit_scale.clamp_(0, math.log(60))
-        self.average.follow(self.network)
-        self.count += 1
-        return float(loss.detach())
-
-
-def train(trainer: Trainer, pool: Path, images: int) -> None:
-    """Train until the time is spent, then leave the averaged weights in the network."""
-    source = batches(pool, SHARES, images, seed=2000 + trainer.count, masks=False)
-    saved, loss = time.monotonic(), math.nan
-    columns = (TextColumn("classification"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=trainer.clock.seconds, state="")
-        while trainer.clock.done < 1:
-            new = trainer.step(next(source))
-            loss = new if math.isnan(loss) else 0.98 * loss + 0.02 * new
-            state = f"step {trainer.count} loss {loss:.3f}"
-            progress.update(bar, completed=trainer.clock.spent, state=state)
-            if trainer.count % 100 == 0:
-                logger.info("%.0f s, %s", trainer.clock.spent, state)
-            if time.monotonic() - saved > SAVE_SECONDS:
-                trainer.save()
-                saved = time.monotonic()
-    trainer.save()
-    trainer.network.load_state_dict(trainer.average.state)
-    trainer.network.eval()
+        return {"loss": loss_of(self.encode(pixels), scale, targets, self.texts, self.network.text.proj, self.rng)}
 
 
 @torch.inference_mode()
@@ -247,8 +194,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     device = torch.device(options.device)
     bank = read(options.texts)
-    trainer = Trainer(bank, options.work, device, 60 * options.minutes, options.rate, options.start)
-    train(trainer, options.pool, options.images)
+    trainer = Trainer(bank, device, options.start)
+    path, seconds = options.work / "last.pt", 60 * options.minutes
+    run = Run("classification", path, trainer.network, trainer.network, options.rate, DECAY, seconds)
+    source = batches(options.pool, SHARES, options.images, seed=2000 + run.count, masks=False)
+    run.train(lambda: trainer.losses(next(source)), WARM_UP, CLIP)
+    trainer.network.load_state_dict(run.average.state)
+    trainer.network.eval()
     temperatures, accuracies = calibrate(trainer, options.held_out or options.pool, options.images)
     digest = export(trainer.network.state_dict(), trainer.config, temperatures, options.out)
     report = {"sha256": digest, "accuracy on varied phantoms": accuracies, "temperature": temperatures}

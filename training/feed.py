@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from mmedagent.training.pool import Pool, Row
@@ -20,6 +22,9 @@ from mmedagent.training.pool import Pool, Row
 REFRESH_SECONDS = 5.0
 WAIT_SECONDS = 0.5
 LOADERS = 2
+SAVE_SECONDS = 120
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -149,3 +154,75 @@ def save_run(path: Path, **parts: Any) -> None:
     partial = path.with_suffix(".partial")
     torch.save(parts, partial)
     partial.replace(path)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where the hardware multiplies matrices in it; elsewhere it would only cost precision."""
+    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()  # noqa: SLF001 - there is no public question
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
+class Run:
+    """A training that survives interruption: weights, their average, optimizer, steps and the time spent.
+
+    Attributes:
+        count: updates made, over all parts of the run.
+        average: of the tensors of `shipped`, which is what is exported.
+    """
+
+    def __init__(
+        self, name: str, path: Path, trained: nn.Module, shipped: nn.Module, rate: float, decay: float, seconds: float
+    ) -> None:
+        self.name, self.path, self.trained, self.shipped, self.rate = name, path, trained, shipped, rate
+        self.average, self.optimizer = Average(shipped), optimizer_of(trained, rate, decay)
+        self.count, before = 0, 0.0
+        if path.is_file():
+            device = next(trained.parameters()).device
+            stored = torch.load(path, weights_only=True, map_location=device)
+            trained.load_state_dict(stored["trained"])
+            self.average.state = stored["average"]
+            self.optimizer.load_state_dict(stored["optimizer"])
+            self.count, before = stored["count"], stored["spent"]
+        self.clock = Clock(seconds, before)
+
+    def save(self) -> None:
+        """Write everything in one step."""
+        save_run(
+            self.path, trained=self.trained.state_dict(), average=self.average.state,
+            optimizer=self.optimizer.state_dict(), count=self.count, spent=self.clock.spent,
+        )  # fmt: skip
+
+    def step(self, losses: Mapping[str, Tensor], warm_up: int, clip: float) -> dict[str, float]:
+        """One update by the sum of the losses; returns them as numbers."""
+        set_rate(self.optimizer, self.clock.rate(self.rate, self.count, warm_up))
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.trained.parameters(), clip)
+        self.optimizer.step()
+        self.average.follow(self.shipped)
+        self.count += 1
+        return {part: value.item() for part, value in losses.items()}
+
+    def train(
+        self, losses: Callable[[], Mapping[str, Tensor]], warm_up: int, clip: float,
+        export: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """Train until the budget, counted over all parts of the run, is spent; save and export every two minutes."""
+        saved = time.monotonic()
+        recent: dict[str, float] = {}
+        columns = (TextColumn(self.name), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+        with Progress(*columns) as progress:
+            bar = progress.add_task("", total=self.clock.seconds, state="")
+            while self.clock.done < 1:
+                for part, value in self.step(losses(), warm_up, clip).items():
+                    recent[part] = 0.98 * recent.get(part, value) + 0.02 * value
+                state = f"step {self.count} " + " ".join(f"{part} {value:.3f}" for part, value in recent.items())
+                progress.update(bar, completed=self.clock.spent, state=state)
+                if self.count % 100 == 0:
+                    logger.info("%.0f s, %s", self.clock.spent, state)
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    self.save()
+                    export()
+                    saved = time.monotonic()
+        self.save()
+        export()

@@ -13,19 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from mmedagent.networks.checkpoints import save_fp16
 from mmedagent.networks.glance import ANY_OF, CONFIG, GLANCE_SIZE, ONE_OF, WEIGHTS, GlanceConfig, GlanceNet
-from mmedagent.training.feed import Average, Batch, Clock, batches, optimizer_of, set_rate
+from mmedagent.training.feed import Batch, Run, autocast, batches
 from mmedagent.training.pool import SIZE, Pool, Row, main_pieces
 from mmedagent.training.variation import Frames, Geometry, vary
 
@@ -35,10 +33,13 @@ SHARES = {
 }  # fmt: skip
 NOT_MEDICAL = "not a medical image"
 NO_NAME = ""
+SIDED = ("left ", "right ")
+"""How the names begin that tell their side themselves."""
+
 RARE = 12
 """Names that fewer images of the pool show are left out."""
 
-PEAK_RATE, WARM_UP, DECAY = 2e-3, 200, 0.05
+PEAK_RATE, WARM_UP, DECAY, CLIP = 2e-3, 200, 0.05, 1.0
 VIEW = Geometry(zoom=(0.8, 1.25), stretch=0.12, turn=0.08)
 FITTED_BATCHES = 12
 
@@ -50,6 +51,8 @@ def sides_of(row: Row) -> set[str]:
     sides = set()
     for one in main_pieces(row.objects):
         name = row.names[one.structure]
+        if name.startswith(SIDED):
+            continue
         if name in row.findings and row.view in ("axial", "coronal", "frontal"):
             middle = (one.box[0] + one.box[2]) / 2
             if abs(middle - SIZE / 2) > SIZE / 16:
@@ -112,34 +115,22 @@ def loss_of(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
     return total
 
 
-def train(net: GlanceNet, names: dict[str, tuple[str, ...]], pool: Path, options: argparse.Namespace) -> GlanceNet:
+def train(net: GlanceNet, names: dict[str, tuple[str, ...]], options: argparse.Namespace) -> GlanceNet:
     """Train until the time is spent; returns the network with its averaged weights."""
-    device, clock = torch.device(options.device), Clock(60 * options.minutes)
+    device = torch.device(options.device)
     net.to(device).train()
-    average, optimizer, loss, count = Average(net), optimizer_of(net, PEAK_RATE, DECAY), math.nan, 0
-    source = batches(pool, SHARES, options.images, seed=4000, masks=False)
-    columns = (TextColumn("glance"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=clock.seconds, state="")
-        while clock.done < 1:
-            set_rate(optimizer, clock.rate(PEAK_RATE, count, WARM_UP))
-            batch = next(source)
-            targets = {head: target.to(device) for head, target in targets_of(batch.rows, names).items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                logits = net(seen(batch, device))
-            new = loss_of({head: value.float() for head, value in logits.items()}, targets)
-            optimizer.zero_grad(set_to_none=True)
-            new.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            average.follow(net)
-            count += 1
-            value = float(new.detach())
-            loss = value if math.isnan(loss) else 0.98 * loss + 0.02 * value
-            progress.update(bar, completed=clock.spent, state=f"step {count} loss {loss:.3f}")
-            if count % 100 == 0:
-                logger.info("%.0f s, step %d, loss %.3f", clock.spent, count, loss)
-    net.load_state_dict(average.state)
+    run = Run("glance", options.work / "last.pt", net, net, PEAK_RATE, DECAY, 60 * options.minutes)
+    source = batches(options.pool, SHARES, options.images, seed=4000 + run.count, masks=False)
+
+    def losses() -> dict[str, Tensor]:
+        batch = next(source)
+        targets = {head: target.to(device) for head, target in targets_of(batch.rows, names).items()}
+        with autocast(device):
+            logits = net(seen(batch, device))
+        return {"loss": loss_of({head: value.float() for head, value in logits.items()}, targets)}
+
+    run.train(losses, WARM_UP, CLIP)
+    net.load_state_dict(run.average.state)
     return net.eval()
 
 
@@ -187,6 +178,7 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, required=True, help="folder that mmedagent.training.pool fills")
     parser.add_argument("--held-out", type=Path, help="a pool that is not trained on, for temperatures")
     parser.add_argument("--names", type=Path, help="a pool whose images give the vocabulary; by default the pool")
+    parser.add_argument("--work", type=Path, default=Path("build/glance"))
     parser.add_argument("--out", type=Path, default=Path("models/planner"))
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--images", type=int, default=32, help="images a step")
@@ -199,7 +191,7 @@ def main() -> None:
     shown = Pool(options.names or options.pool, tuple(SHARES))
     shown.refresh()
     names = vocabulary(shown.rows())
-    net = train(GlanceNet({head: len(known) for head, known in names.items()}), names, options.pool, options)
+    net = train(GlanceNet({head: len(known) for head, known in names.items()}), names, options)
     config = measure(net, names, options.held_out or options.pool, options)
     export(net, config, options.out)
     logger.info("accuracies %s", {head: round(value, 4) for head, value in config.accuracies.items()})

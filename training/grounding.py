@@ -2,10 +2,11 @@
 
     python -m mmedagent.training.pool --out build/pool &
     python -m mmedagent.training.text_bank --pool build/pool --out build/texts.safetensors
-    python -m mmedagent.training.grounding --pool build/pool --texts build/texts.safetensors --minutes 60 --device cuda
+    python -m mmedagent.training.trunk --pool build/pool --minutes 15
+    python -m mmedagent.training.grounding --pool build/pool --texts build/texts.safetensors --minutes 60
 
-The Swin trunk starts from random weights; the text backbone is MiniLM, frozen. A run that was stopped goes on from its
-last state in `--work`.
+The trunk starts from what `training.trunk` left in `build/trunk`; the text backbone is MiniLM, frozen. A run that was
+stopped goes on from its last state in `--work`.
 """
 
 from __future__ import annotations
@@ -13,21 +14,20 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from mmedagent.networks.checkpoints import load_state, load_strict, save_fp16
 from mmedagent.networks.grounding_folder import build_network, own_state, with_tied
-from mmedagent.training.feed import Average, Batch, Clock, batches, optimizer_of, save_run, set_rate
-from mmedagent.training.grounding_data import MEAN, STD, Maker, Sample
-from mmedagent.training.grounding_loss import Predictions, loss_of
+from mmedagent.networks.trunk import MEAN, STD, trunk_config
+from mmedagent.training.feed import Batch, Run, autocast, batches
+from mmedagent.training.grounding_data import Maker, Sample
+from mmedagent.training.grounding_loss import STRIDES, Predictions, loss_of
 from mmedagent.training.grounding_names import load_names
 from mmedagent.training.pool import SIZE
 from mmedagent.training.text_bank import read
@@ -36,11 +36,10 @@ SHARES = {
     "ct": 0.28, "mr": 0.24, "xray": 0.16, "ultrasound": 0.1, "fundus": 0.08, "histology": 0.08, "photograph": 0.03,
     "other": 0.03,
 }  # fmt: skip
-PEAK_RATE, WARM_UP, DECAY = 6e-4, 300, 0.05
-SET_FROM, SET_FULL = 0.08, 0.2
+PEAK_RATE, WARM_UP, DECAY, CLIP = 6e-4, 200, 0.05, 0.5
+SET_FROM, SET_FULL = 0.03, 0.1
 """Shares of the time at which the set loss sets in and reaches its weight."""
 
-SAVE_SECONDS = 120
 START_SCALE = 0.05
 MINILM_TEXT = {
     "model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
@@ -48,13 +47,11 @@ MINILM_TEXT = {
 }  # fmt: skip
 ARCHITECTURE: dict[str, Any] = {
     "model_type": "grounding-dino",
-    "backbone_config": {
-        "model_type": "swin", "embed_dim": 32, "depths": [2, 2, 4, 2], "num_heads": [2, 4, 8, 16], "window_size": 8,
-        "image_size": SIZE, "drop_path_rate": 0.0, "out_features": ["stage2", "stage3", "stage4"],
-    },
+    "backbone_config": trunk_config(out_features=["stage3", "stage4"]),
     "text_config": MINILM_TEXT,
-    "d_model": 192, "encoder_layers": 2, "decoder_layers": 3, "encoder_ffn_dim": 768, "decoder_ffn_dim": 768,
-    "encoder_attention_heads": 6, "decoder_attention_heads": 6, "num_queries": 100, "dropout": 0.0,
+    "d_model": 192, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 576, "decoder_ffn_dim": 576,
+    "encoder_attention_heads": 6, "decoder_attention_heads": 6, "num_queries": 64, "dropout": 0.0,
+    "num_feature_levels": len(STRIDES),
     "fusion_droppath": 0.0, "max_text_len": 256,
 }  # fmt: skip
 
@@ -73,13 +70,11 @@ class KnownText(nn.Module):
 
 
 class Trainer:
-    """One run: the network, its optimiser, and the running average of the weights that is shipped."""
+    """The network with what only its training has, and how a batch becomes losses."""
 
-    def __init__(
-        self, texts: Path, work: Path, device: torch.device, seconds: float, rate: float = PEAK_RATE,
-        start: Path | None = None,
-    ) -> None:  # fmt: skip
-        self.device, self.path, self.rate = device, work / "last.pt", rate
+    def __init__(self, texts: Path, device: torch.device, trunk: Path | None = None, start: Path | None = None) -> None:
+        """`trunk` is the state of a run of `training.trunk`, `start` a finished folder of this training."""
+        self.device = device
         small = {**ARCHITECTURE, "text_config": {**MINILM_TEXT, "num_hidden_layers": 1, "vocab_size": 8}}
         self.network = build_network(small).train()
         with torch.no_grad():
@@ -87,32 +82,18 @@ class Trainer:
             self.network.model.enc_output_norm.weight.fill_(START_SCALE)
             self.network.model.decoder.layer_norm.weight.fill_(START_SCALE)
         self.network.model.text_backbone = KnownText()
+        backbone = self.network.model.backbone.requires_grad_(requires_grad=True)
+        if trunk is not None:
+            pretrained = torch.load(trunk, weights_only=True)["average"]
+            load_strict(backbone.conv_encoder.model, without_counts(pretrained))
         if start is not None:
             state = load_state(start / "model.safetensors")
             load_strict(self.network, with_tied(state, ARCHITECTURE["decoder_layers"]))
         self.set_from, self.set_full = (SET_FROM, SET_FULL) if start is None else (-1.0, 0.0)
-        self.network.to(device)
         width = ARCHITECTURE["d_model"]
-        self.dense_text = nn.Linear(width, width).to(device)
-        self.parts = nn.ModuleDict({"network": self.network, "dense_text": self.dense_text})
-        self.average = Average(self.network)
-        self.optimizer = optimizer_of(self.parts, rate, DECAY)
+        self.dense_text = nn.Linear(width, width)
+        self.parts = nn.ModuleDict({"network": self.network, "dense_text": self.dense_text}).to(device)
         self.make = Maker(load_names(), read(texts), device)
-        self.count, before = 0, 0.0
-        if self.path.is_file():
-            stored = torch.load(self.path, weights_only=True, map_location=device)
-            self.parts.load_state_dict(stored["parts"])
-            self.average.state = stored["average"]
-            self.optimizer.load_state_dict(stored["optimizer"])
-            self.count, before = stored["count"], stored["spent"]
-        self.clock = Clock(seconds, before)
-
-    def save(self, folder: Path) -> None:
-        save_run(
-            self.path, parts=self.parts.state_dict(), average=self.average.state,
-            optimizer=self.optimizer.state_dict(), count=self.count, spent=self.clock.spent,
-        )  # fmt: skip
-        export(self.average.state, folder)
 
     def predict(self, sample: Sample) -> Predictions:
         """All layers of the decoder, all cells of the encoder, and the dense masks."""
@@ -134,25 +115,27 @@ class Trainer:
                 )
             )
             boxes.append((network.bbox_embed[layer](states) + torch.special.logit(reference, eps=1e-5)).sigmoid())
-        side = SIZE // 8
+        side = SIZE // STRIDES[0]
         fine = outputs.encoder_last_hidden_state_vision[:, : side * side]
         dense = torch.einsum("nct,nwt->nwc", fine, self.dense_text(text)) / fine.shape[-1] ** 0.5
-        cell_boxes = outputs.enc_outputs_coord_logits.sigmoid()
-        return Predictions(logits, boxes, outputs.enc_outputs_class, cell_boxes, dense.unflatten(-1, (side, side)))
+        cell_boxes = outputs.enc_outputs_coord_logits.float().sigmoid()
+        return Predictions(
+            [one.float() for one in logits], [one.float() for one in boxes], outputs.enc_outputs_class.float(),
+            cell_boxes, dense.float().unflatten(-1, (side, side)),
+        )  # fmt: skip
 
-    def step(self, batch: Batch) -> dict[str, float]:
-        """One update; returns the parts of the loss."""
-        set_rate(self.optimizer, self.clock.rate(self.rate, self.count, WARM_UP))
+    def losses(self, batch: Batch, done: float) -> dict[str, Tensor]:
+        """The parts of the loss, at a share of the run in [0, 1]."""
         sample = self.make(batch)
-        weight = min(1.0, max(0.0, (self.clock.done - self.set_from) / (self.set_full - self.set_from)))
-        loss, parts = loss_of(self.predict(sample), sample, weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.parts.parameters(), 0.5)
-        self.optimizer.step()
-        self.average.follow(self.network)
-        self.count += 1
-        return parts
+        weight = min(1.0, max(0.0, (done - self.set_from) / (self.set_full - self.set_from)))
+        with autocast(self.device):
+            predicted = self.predict(sample)
+        return loss_of(predicted, sample, weight)
+
+
+def without_counts(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the batch counts of batch normalisation, which the frozen normalisation of detectors does not have."""
+    return {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def export(state: dict[str, Tensor], folder: Path) -> None:
@@ -163,29 +146,8 @@ def export(state: dict[str, Tensor], folder: Path) -> None:
     base = {"name": "all-MiniLM-L6-v2", "sha256": MINILM_SHA256}
     document = {**ARCHITECTURE, "text_base": base, "weights_sha256": sha256}
     (folder / "config.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-    pixels = {"size": {"height": SIZE, "width": SIZE}, "image_mean": MEAN, "image_std": STD}
+    pixels = {"size": {"height": SIZE, "width": SIZE}, "image_mean": [MEAN] * 3, "image_std": [STD] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(pixels, indent=2) + "\n", "utf-8")
-
-
-def train(trainer: Trainer, pool: Path, folder: Path, images: int) -> None:
-    """Train until the budget, counted over all runs of this state, is spent."""
-    source = batches(pool, SHARES, images, seed=3000 + trainer.count)
-    saved = time.monotonic()
-    recent: dict[str, float] = {}
-    columns = (TextColumn("grounding"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=trainer.clock.seconds, state="")
-        while trainer.clock.done < 1:
-            for name, value in trainer.step(next(source)).items():
-                recent[name] = 0.98 * recent.get(name, value) + 0.02 * value if math.isfinite(value) else value
-            state = f"step {trainer.count} " + " ".join(f"{name} {value:.3f}" for name, value in recent.items())
-            progress.update(bar, completed=trainer.clock.spent, state=state)
-            if trainer.count % 100 == 0:
-                logger.info("%.0f s, %s", trainer.clock.spent, state)
-            if time.monotonic() - saved > SAVE_SECONDS:
-                trainer.save(folder)
-                saved = time.monotonic()
-    trainer.save(folder)
 
 
 def main() -> None:
@@ -197,6 +159,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--images", type=int, default=8, help="images a step")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--trunk", type=Path, default=Path("build/trunk/last.pt"), help="state of training.trunk")
     parser.add_argument("--start", type=Path, help="a finished folder whose weights to go on from")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -206,8 +169,14 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
     device = torch.device(options.device)
-    trainer = Trainer(options.texts, options.work, device, 60 * options.minutes, options.rate, options.start)
-    train(trainer, options.pool, options.out, options.images)
+    trainer = Trainer(options.texts, device, None if options.start else options.trunk, options.start)
+    path, seconds = options.work / "last.pt", 60 * options.minutes
+    run = Run("grounding", path, trainer.parts, trainer.network, options.rate, DECAY, seconds)
+    source = batches(options.pool, SHARES, options.images, seed=3000 + run.count)
+    run.train(
+        lambda: trainer.losses(next(source), run.clock.done), WARM_UP, CLIP,
+        lambda: export(run.average.state, options.out),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmedagent.networks.trunk import MEAN, STD
 from mmedagent.training.feed import Batch
 from mmedagent.training.grounding_names import WORDINGS, Names, Structure
 from mmedagent.training.pool import Object, Row, main_pieces
@@ -25,13 +26,14 @@ STILL = Geometry(zoom=(0.75, 1.2), stretch=0.1, turn=0.06)
 FREE = frozenset({"histology", "fundus", "ultrasound", "photograph"})
 """Modalities whose images may be mirrored unless they show sided structures."""
 
+GRID_STRIDE = 16
+"""Pixels a cell of the finest feature map that the encoder sees."""
+
 AT_ONCE = 256
 """Objects whose masks are held at a time."""
 
 CLS, SEP = 101, 102
 """Ids of MiniLM's [CLS] and [SEP]."""
-
-MEAN, STD = (0.45, 0.45, 0.45), (0.27, 0.27, 0.27)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Sample:
         boxes: float32 (n, m, 4), cxcywh in [0, 1].
         tokens: bool (n, m, t), the tokens that each object answers to.
         real: bool (n, m), false for padding.
-        regions: float32 (n, p, S/8, S/8), coverage of each prompt's masks on the finest feature map.
+        regions: float32 (n, p, S/16, S/16), coverage of each prompt's masks on the finest feature map.
         owners: int64 (n, t), the prompt that a token belongs to, -1 for separators and padding.
     """
 
@@ -78,14 +80,13 @@ class Maker:
 
     def __call__(self, batch: Batch) -> Sample:
         images, bits = batch.to(self._device)
-        mirror = torch.tensor([_may_mirror(row) and self._rng.random() < 0.5 for row in batch.rows])
+        mirror = torch.tensor([may_mirror(row) and self._rng.random() < 0.5 for row in batch.rows])
         down = torch.tensor([row.modality == "histology" and self._rng.random() < 0.5 for row in batch.rows])
         view = Frames.draw(STILL, mirror.to(self._device), down.to(self._device))
         seen = vary(view.apply(images))
         asked = [self._ask(row) for row in batch.rows]
-        mean, std = (torch.tensor(values, device=self._device).view(1, 3, 1, 1) for values in (MEAN, STD))
         targets = self._targets(bits, view, batch.rows, asked)
-        return Sample((seen - mean) / std, *self._captions(asked, targets))
+        return Sample((seen - MEAN) / STD, *self._captions(asked, targets))
 
     def _ask(self, row: Row) -> Asked:
         """Present structures, and absent ones that are like none of them, in random order and wording."""
@@ -145,7 +146,7 @@ class Maker:
             owners[number, : len(belongs)] = torch.tensor(belongs)
             text[number, : len(tokens)] = vectors
         ids, owners, text = ids.to(self._device), owners.to(self._device), text.to(self._device)
-        regions = functional.avg_pool2d(targets.regions, 8)
+        regions = functional.avg_pool2d(targets.regions, GRID_STRIDE)
         return (ids, ids > 0, text, *_padded(owners, targets), regions, owners)
 
 
@@ -201,7 +202,7 @@ def _padded(owners: Tensor, targets: _Targets) -> tuple[Tensor, Tensor, Tensor]:
     return boxes, tokens, real
 
 
-def _may_mirror(row: Row) -> bool:
+def may_mirror(row: Row) -> bool:
     sided = any(name.startswith(("left ", "right ")) for name in row.names)
     return row.modality in FREE and not sided
 

@@ -20,11 +20,13 @@ from mmedagent.networks.grounding import to_corners
 from mmedagent.training.grounding_data import Sample
 
 CLASS_COST, BOX_COST, GIOU_COST = 2.0, 5.0, 2.0
-STRIDES = (8, 16, 32, 64)
+STRIDES = (16, 32)
+"""Of the feature levels that the encoder sees."""
+
 OUT_OF_REACH = -20.0
 """The logit of tokens that are padding."""
 
-CELLS_OF_AN_OBJECT = 6.0
+CELLS_OF_AN_OBJECT = 4.0
 """An object trains the proposals of the level on which its longer side spans about this many cells."""
 
 
@@ -37,7 +39,7 @@ class Predictions:
         boxes: of each decoder layer, cxcywh (n, queries, 4).
         cell_logits: of every cell of all levels, (n, cells, t).
         cell_boxes: of every cell, (n, cells, 4).
-        dense: (n, t, S/8, S/8), mask logits of each token.
+        dense: (n, t, S/16, S/16), mask logits of each token.
     """
 
     logits: list[Tensor]
@@ -47,18 +49,13 @@ class Predictions:
     dense: Tensor
 
 
-def loss_of(predicted: Predictions, sample: Sample, set_weight: float) -> tuple[Tensor, dict[str, float]]:
-    """The loss and its parts; `set_weight` grows from 0 while the dense helpers lay the ground."""
+def loss_of(predicted: Predictions, sample: Sample, set_weight: float) -> dict[str, Tensor]:
+    """The parts whose sum is the loss; `set_weight` grows from 0 while the dense helpers lay the ground."""
     total = sample.real.sum().clamp(min=1).float()
-    dense = _dense(predicted.dense, sample)
-    cells = _cells(predicted, sample)
-    parts = {"dense": dense, "cells": cells}
-    loss = dense + cells
+    parts = {"dense": _dense(predicted.dense, sample), "cells": _cells(predicted, sample)}
     if set_weight > 0:
-        layers = _set(predicted, sample, total)
-        parts["set"] = layers.mean()
-        loss = loss + set_weight * layers.sum()
-    return loss, {name: float(value.detach()) for name, value in parts.items()}
+        parts["set"] = set_weight * _set(predicted, sample, total).sum()
+    return parts
 
 
 def _dense(logits: Tensor, sample: Sample) -> Tensor:

@@ -1,42 +1,39 @@
 """Train the embedded segmentation network (a small SAM) on the pool of phantoms and abstract scenes.
 
     python -m mmedagent.training.pool --out build/pool &
+    python -m mmedagent.training.trunk --pool build/pool --minutes 15
     python -m mmedagent.training.segmentation --pool build/pool --minutes 60
 
-Writes `models/segmentation/{config.json,model.safetensors}` every few minutes, and a resumable state (weights, their
-average, optimizer, step) to `build/segmentation/state.pt`, from which the next run goes on unless `--fresh` is given.
-Loss as in MedSAM (Dice and cross-entropy without weights) plus the squared error of SAM's own quality estimate.
+Writes `models/segmentation/{config.json,model.safetensors}` every two minutes, and a state to `--work`, from which a
+run that was stopped goes on. The image encoder starts from what `training.trunk` left in `build/trunk`. Loss as in
+MedSAM (Dice and cross-entropy without weights) plus the squared error of SAM's own quality estimate.
 """
 
 import argparse
 import json
 import logging
-import math
-import time
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from segment_anything.modeling import Sam
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from mmedagent.networks.checkpoints import save_fp16
+from mmedagent.networks.checkpoints import load_strict, save_fp16
 from mmedagent.networks.sam import SamConfig, build_sam, encode_prompts, thumbnails
-from mmedagent.training.feed import Average, Clock, batches, optimizer_of, save_run, set_rate
+from mmedagent.networks.trunk import WIDTHS
+from mmedagent.training.feed import Run, autocast, batches
 from mmedagent.training.segmentation_data import Sample, sample_of
 
 EMBEDDED = SamConfig(
-    image_size=256, patch_size=8, embed_dim=192, depth=6, heads=6, window=8, global_blocks=(2, 5),
-    prompt_dim=128, decoder_mlp=512, first_guess=True,
+    image_size=256, patch_size=8, trunk=WIDTHS, prompt_dim=128, decoder_mlp=512, first_guess=True
 )  # fmt: skip
 SHARES = {
     "ct": 0.24, "mr": 0.21, "xray": 0.1, "ultrasound": 0.09, "fundus": 0.05, "histology": 0.07, "photograph": 0.03,
     "abstract": 0.21,
 }  # fmt: skip
 PROMPTS = 8
-PEAK_RATE, WARM_UP, DECAY = 6e-4, 200, 0.05
-SAVE_SECONDS = 120
+PEAK_RATE, WARM_UP, DECAY, CLIP = 6e-4, 200, 0.05, 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +78,11 @@ def prompts_of(boxes: Tensor, points: Tensor, draw: float) -> tuple[Tensor | Non
     return boxes, points[:, 1:]
 
 
-def loss_of(logits: Tensor, quality: Tensor, sample: Sample) -> tuple[Tensor, Tensor]:
-    """Loss and mean Dice of masks; pixels far from the box count a tenth, and prompts without an object nothing."""
+def loss_of(logits: Tensor, quality: Tensor, sample: Sample) -> dict[str, Tensor]:
+    """Cross-entropy, Dice and the error of the quality.
+
+    Pixels far from the box count a tenth, and prompts without an object nothing.
+    """
     truth, weight = sample.masks, sample.weights
     total = weight.sum().clamp(min=1)
     near = _near(sample.boxes, truth.shape[-1])
@@ -93,11 +93,9 @@ def loss_of(logits: Tensor, quality: Tensor, sample: Sample) -> tuple[Tensor, Te
     with torch.no_grad():
         found, real = logits > 0, truth > 0.5
         both = (found & real).sum(dim=(1, 2)).float()
-        either = found.sum(dim=(1, 2)) + real.sum(dim=(1, 2))
-        iou = both / (either - both).clamp(min=1)
-        hard = (2 * both + 1) / (either + 1)
-    error = (quality - iou) ** 2
-    return ((entropy + dice + 0.5 * error) * weight).sum() / total, (hard * weight).sum() / total
+        iou = both / (found | real).sum(dim=(1, 2)).clamp(min=1)
+    parts = {"entropy": entropy, "Dice": dice, "quality": 0.5 * (quality - iou) ** 2}
+    return {name: (part * weight).sum() / total for name, part in parts.items()}
 
 
 def _near(boxes: Tensor, side: int) -> Tensor:
@@ -109,75 +107,26 @@ def _near(boxes: Tensor, side: int) -> Tensor:
     return torch.where(inside_y[:, :, None] & inside_x[:, None, :], 1.0, 0.1)
 
 
-def start(config: SamConfig) -> Sam:
-    """An untrained network in which the mask prompt outweighs the still meaningless image features."""
+def start(config: SamConfig, trunk: Path | None = None) -> Sam:
+    """A network over the trunk of a run of `training.trunk`, in which the mask prompt first outweighs the rest."""
     sam = build_sam(config).train()
     with torch.no_grad():
-        sam.image_encoder.neck[3].weight.fill_(0.25)
+        sam.image_encoder.norm.weight.fill_(0.25)
         sam.prompt_encoder.mask_downscaling[6].weight.mul_(3)
+    if trunk is not None:
+        load_strict(sam.image_encoder.trunk, torch.load(trunk, weights_only=True)["average"])
+    for module in sam.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()  # its statistics stay those of the pretraining
     return sam
 
 
-class Run:
-    """Weights, optimizer and step count that survive an interruption."""
-
-    def __init__(self, state: Path, fresh: bool, device: torch.device, seconds: float) -> None:
-        self.path, self.device = state, device
-        self.sam = start(EMBEDDED).to(device)
-        self.average = Average(self.sam)
-        self.optimizer = optimizer_of(self.sam, PEAK_RATE, DECAY)
-        self.count, before = 0, 0.0
-        if state.is_file() and not fresh:
-            saved = torch.load(state, weights_only=True, map_location=device)
-            self.sam.load_state_dict(saved["sam"])
-            self.average.state = saved["average"]
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.count, before = saved["count"], saved["spent"]
-        self.clock = Clock(seconds, before)
-
-    def save(self, folder: Path, resumable: bool = True) -> None:
-        if resumable:
-            save_run(
-                self.path, sam=self.sam.state_dict(), average=self.average.state,
-                optimizer=self.optimizer.state_dict(), count=self.count, spent=self.clock.spent,
-            )  # fmt: skip
-        export(self.average.state, EMBEDDED, folder)
-
-    def step(self, sample: Sample) -> tuple[float, float]:
-        """One update; returns loss and mean Dice."""
-        set_rate(self.optimizer, self.clock.rate(PEAK_RATE, self.count, WARM_UP))
-        boxes, points = prompts_of(sample.boxes, sample.points, torch.rand(()).item())
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits, quality = decode(self.sam, EMBEDDED, sample.images, boxes, points)
-        total, score = loss_of(logits.float(), quality.float(), sample)
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.sam.parameters(), 1.0)
-        self.optimizer.step()
-        self.average.follow(self.sam)
-        self.count += 1
-        return total.item(), score.item()
-
-
-def train(run: Run, pool: Path, folder: Path, images: int) -> None:
-    """Train until the budget, counted over all runs of this state, is spent."""
-    source = batches(pool, SHARES, images, seed=1000 + run.count)
-    saved, loss, dice = time.monotonic(), math.nan, math.nan
-    columns = (TextColumn("segmentation"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=run.clock.seconds, state="")
-        while run.clock.done < 1:
-            new_loss, new_dice = run.step(sample_of(next(source), run.device, PROMPTS))
-            loss = new_loss if math.isnan(loss) else 0.98 * loss + 0.02 * new_loss
-            dice = new_dice if math.isnan(dice) else 0.98 * dice + 0.02 * new_dice
-            state = f"step {run.count} loss {loss:.3f} Dice {dice:.3f}"
-            progress.update(bar, completed=run.clock.spent, state=state)
-            if run.count % 100 == 0:
-                logger.info("%.0f s, %s", run.clock.spent, state)
-            if time.monotonic() - saved > SAVE_SECONDS:
-                run.save(folder)
-                saved = time.monotonic()
-    run.save(folder)
+def losses_of(sam: Sam, sample: Sample) -> dict[str, Tensor]:
+    """The parts of the loss for kinds of prompts that are drawn at random."""
+    boxes, points = prompts_of(sample.boxes, sample.points, torch.rand(()).item())
+    with autocast(sample.images.device):
+        logits, quality = decode(sam, EMBEDDED, sample.images, boxes, points)
+    return loss_of(logits.float(), quality.float(), sample)
 
 
 def main() -> None:
@@ -188,14 +137,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("models/segmentation"))
-    parser.add_argument("--state", type=Path, default=Path("build/segmentation/state.pt"))
-    parser.add_argument("--fresh", action="store_true", help="start anew even if there is a state")
+    parser.add_argument("--work", type=Path, default=Path("build/segmentation"))
+    parser.add_argument("--trunk", type=Path, default=Path("build/trunk/last.pt"), help="state of training.trunk")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    run = Run(options.state, options.fresh, torch.device(options.device), 60 * options.minutes)
-    train(run, options.pool, options.out, options.images)
+    device = torch.device(options.device)
+    sam = start(EMBEDDED, options.trunk).to(device)
+    run = Run("segmentation", options.work / "last.pt", sam, sam, PEAK_RATE, DECAY, 60 * options.minutes)
+    source = batches(options.pool, SHARES, options.images, seed=1000 + run.count)
+    run.train(
+        lambda: losses_of(sam, sample_of(next(source), device, PROMPTS)), WARM_UP, CLIP,
+        lambda: export(run.average.state, EMBEDDED, options.out),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmedagent.imaging.png import encode_frame
 from mmedagent.protocol.errors import NotFoundError
-from mmedagent.protocol.invocation import ToolCall
+from mmedagent.protocol.invocation import ImageRef, ToolCall
 from mmedagent.serving.batching import Ticket
 from mmedagent.serving.blobs import sha256_of
 from mmedagent.serving.cache import ByteCache
@@ -51,3 +52,16 @@ def desk(
         if gone:
             ticket.token.cancel()
     return RunContext("tool of the test", tickets, Surroundings(blobs, ByteCache(CACHE_BYTES), call_tool))
+
+
+def image_call(tool: str, number: int = 0, **parameters: Any) -> ToolCall:
+    """A call of a tool on the image that a desk shows under this number."""
+    digest = f"{number:064x}"
+    return ToolCall(
+        call_id=f"call-{number}",
+        tool=tool,
+        parameters=parameters,
+        image=ImageRef(sha256=digest, source_sha256=digest, width=8, height=8),
+        deadline_s=30,
+        correlation_id="test",
+    )

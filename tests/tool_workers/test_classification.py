@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,13 @@ from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.networks.clip import CONFIG_FILE, build_network
 from mmedagent.networks.minilm import minilm_folder
 from mmedagent.protocol.errors import CancelledError, CheckpointError, InvalidParametersError, NotFoundError
-from mmedagent.protocol.invocation import ImageRef, ToolCall
 from mmedagent.protocol.types import JsonObject
 from mmedagent.serving.tool import ToolOutput
 from mmedagent.tool_workers.classification import ClassificationTool
 from mmedagent.tool_workers.classification.vectors import LabelVectors
 from mmedagent.training.phantoms import KINDS, generate
 from mmedagent.training.phantoms.base import Phantom
-from support.desk import desk
+from support.desk import desk, image_call
 
 MODELS = Path(__file__).parents[2] / "models"
 EMBEDDED = MODELS / "classification"
@@ -45,16 +45,7 @@ NAMES = {
 Pixels = NDArray[np.uint8]
 
 
-def call(number: int = 0, **parameters: Any) -> ToolCall:
-    digest = f"{number:064x}"
-    return ToolCall(
-        call_id=f"call-{number}",
-        tool="classification",
-        parameters=parameters,
-        image=ImageRef(sha256=digest, source_sha256=digest, width=8, height=8),
-        deadline_s=30,
-        correlation_id="test",
-    )
+call = partial(image_call, "classification")
 
 
 def ask(tool: ClassificationTool, image: Pixels, **parameters: Any) -> JsonObject:

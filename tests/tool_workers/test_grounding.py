@@ -1,8 +1,8 @@
 """The grounding tool: boxes for names, from the shipped checkpoint and through the tool's contract."""
 
 import shutil
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,26 +14,16 @@ from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.networks.grounding import Caption, caption_of, load_grounding, read_out
 from mmedagent.networks.minilm import load_tokenizer
 from mmedagent.protocol.errors import CheckpointError, InvalidParametersError, NotFoundError
-from mmedagent.protocol.invocation import ImageRef, ToolCall
 from mmedagent.serving.tool import ToolOutput
 from mmedagent.tool_workers.grounding import GroundingTool
 from mmedagent.training.phantoms import generate
-from support.desk import desk
+from support.desk import desk, image_call
 
 EMBEDDED = Path(__file__).parents[2] / "models" / "grounding"
 UNSEEN_SEED = 901_777
 
 
-def call(number: int = 0, **parameters: Any) -> ToolCall:
-    digest = f"{number:064x}"
-    return ToolCall(
-        call_id=f"call-{number}",
-        tool="grounding",
-        parameters=parameters,
-        image=ImageRef(sha256=digest, source_sha256=digest, width=8, height=8),
-        deadline_s=30,
-        correlation_id="test",
-    )
+call = partial(image_call, "grounding")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from mmedagent.tool_workers.retrieval.embedding import embed_pending
 from mmedagent.tool_workers.retrieval.engine import PassageSearch
 from mmedagent.tool_workers.retrieval.handbook_pages import HANDBOOK, SECTIONS, read_handbook
 from mmedagent.tool_workers.retrieval.index import INDEX_FILE, load_index, save_index
-from mmedagent.tool_workers.retrieval.library import Library
 from mmedagent.tool_workers.retrieval.plain import PlainWords
 from mmedagent.tool_workers.retrieval.question import clauses
 from support.desk import desk
@@ -39,24 +38,6 @@ def vectors_of(collection: Collection) -> list[bytes]:
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def encoder() -> SentenceEncoder:
-    return SentenceEncoder()
-
-
-@pytest.fixture(scope="module")
-def handbook() -> Collection:
-    """The handbook with its shipped embeddings."""
-    collection = read_handbook()
-    load_index(collection, MINILM_SHA256, MODELS / INDEX_FILE)
-    return collection
-
-
-@pytest.fixture(scope="module")
-def search(handbook: Collection, encoder: SentenceEncoder) -> PassageSearch:
-    return PassageSearch(Library(handbook), encoder)
 
 
 @pytest.fixture(scope="module")

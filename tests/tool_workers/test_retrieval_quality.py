@@ -54,24 +54,6 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="module")
-def encoder() -> SentenceEncoder:
-    return SentenceEncoder()
-
-
-@pytest.fixture(scope="module")
-def handbook() -> Collection:
-    """The handbook with its shipped embeddings."""
-    collection = read_handbook()
-    load_index(collection, MINILM_SHA256, INDEX)
-    return collection
-
-
-@pytest.fixture(scope="module")
-def search(handbook: Collection, encoder: SentenceEncoder) -> PassageSearch:
-    return PassageSearch(Library(handbook), encoder)
-
-
 def test_questions_name_what_is_there(handbook: Collection) -> None:
     titles = {title for (title,) in handbook.rows("SELECT title FROM documents")}
     parts = [HELD_OUT, *(QUESTIONS[part]["on_topic"] for part in ("development", "check"))]

@@ -9,13 +9,14 @@ import torch
 from mmedagent.networks.clip import load_clip
 from mmedagent.networks.glance import GlanceConfig, GlanceNet, load_glance
 from mmedagent.networks.grounding import load_grounding, to_corners
-from mmedagent.training import classification, glance, grounding
+from mmedagent.training import classification, glance, grounding, trunk
 from mmedagent.training.classification_captions import all_texts
-from mmedagent.training.feed import Batch, batches
+from mmedagent.training.feed import Batch, Run, batches
+from mmedagent.training.grounding import without_counts
 from mmedagent.training.grounding_data import Maker
-from mmedagent.training.grounding_loss import loss_of
 from mmedagent.training.grounding_names import WORDINGS, load_names
 from mmedagent.training.pool import Pool
+from mmedagent.training.segmentation import EMBEDDED, start
 from mmedagent.training.segmentation_data import boxes_of, jitter, object_masks, sample_of
 from mmedagent.training.text_bank import make, read, write
 from mmedagent.training.variation import Frames, Geometry, vary
@@ -111,7 +112,7 @@ def test_targets_of_the_grounding_are_where_the_prompts_masks_are(batch: Batch, 
     assert bool(sample.real.any())
     for image, which in sample.real.nonzero().tolist():
         (prompt,) = set(sample.owners[image][sample.tokens[image, which]].tolist())
-        x1, y1, x2, y2 = (to_corners(sample.boxes[image, which]) * 32).tolist()
+        x1, y1, x2, y2 = (to_corners(sample.boxes[image, which]) * 16).tolist()
         region = sample.regions[image, prompt]
         inside = region[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
         assert float(inside.sum()) > 0
@@ -121,31 +122,67 @@ def test_targets_of_the_grounding_are_where_the_prompts_masks_are(batch: Batch, 
 
 def test_grounding_learns_and_loads_again(batch: Batch, texts: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    trainer = grounding.Trainer(texts, tmp_path / "work", CPU, seconds=1e6)
-    sample = trainer.make(Batch(batch.images[:2], batch.bits[:2], batch.rows[:2]))
-    optimizer = torch.optim.AdamW(trainer.parts.parameters(), lr=1e-3)
-    losses = []
-    for _ in range(5):
-        loss, _ = loss_of(trainer.predict(sample), sample, set_weight=1.0)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    trainer.save(tmp_path / "out")
+    trainer = grounding.Trainer(texts, CPU)
+    two = Batch(batch.images[:2], batch.bits[:2], batch.rows[:2])
+    run = Run("grounding", tmp_path / "last.pt", trainer.parts, trainer.network, 1e-3, 0.0, seconds=1e6)
+    losses = [sum(run.step(trainer.losses(two, done=0.5), warm_up=1, clip=1.0).values()) for _ in range(6)]
+    grounding.export(run.average.state, tmp_path / "out")
 
     network = load_grounding(tmp_path / "out")
 
-    assert losses[-1] < losses[0]
+    assert min(losses[3:]) < losses[0]
     (found,) = network.detect([np.zeros((50, 70), np.uint8)], [["liver", "spleen"]], [0.0])
     assert len(found.boxes) == len(found.scores) == len(found.phrases)
 
 
+def test_detectors_and_segmentation_start_from_the_pretrained_trunk(batch: Batch, texts: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    names = load_names()
+    network, lesson = trunk.Pretraining(len(names.structures)).train(), trunk.Lesson(names, CPU)
+    images, truth, kind = lesson(batch, 64)
+    shown = [place for place, one in enumerate(names.structures) if one.places_in(batch.rows[0])]
+    assert sorted(truth[0].amax(dim=(1, 2)).nonzero().flatten().tolist()) == shown
+    run = Run("trunk", tmp_path / "last.pt", network, network.trunk, 1e-3, 0.0, seconds=1e6)
+    losses: list[float] = []
+    for _ in range(8):
+        logits, modality = network(images)
+        losses.append(sum(run.step(trunk.loss_of(logits, modality, truth, kind), warm_up=1, clip=1.0).values()))
+    run.save()
+
+    detector = grounding.Trainer(texts, CPU, trunk=run.path).network.model.backbone.conv_encoder.model.state_dict()
+    encoder = start(EMBEDDED, run.path).image_encoder.trunk.state_dict()
+
+    assert losses[-1] < losses[0]
+    for name, value in without_counts(run.average.state).items():
+        torch.testing.assert_close(detector[name], value)
+        torch.testing.assert_close(encoder[name], value)
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer, data = torch.nn.Linear(2, 1), torch.rand(16, 2)
+    first = Run("line", tmp_path / "last.pt", layer, layer, 1e-2, 0.0, seconds=1e6)
+    for _ in range(3):
+        first.step({"error": layer(data).pow(2).mean()}, warm_up=1, clip=1.0)
+    first.save()
+    other = torch.nn.Linear(2, 1)
+
+    second = Run("line", tmp_path / "last.pt", other, other, 1e-2, 0.0, seconds=1e6)
+
+    assert second.count == 3
+    assert second.clock.spent >= first.clock.before
+    torch.testing.assert_close(other.weight, layer.weight)
+    torch.testing.assert_close(second.average.state["weight"], first.average.state["weight"])
+    assert second.optimizer.state_dict()["state"][0]["step"] == 3
+
+
 def test_classification_learns_and_loads_again(batch: Batch, texts: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    trainer = classification.Trainer(read(texts), tmp_path, CPU, seconds=1e6)
-    losses = [trainer.step(batch) for _ in range(6)]
+    trainer = classification.Trainer(read(texts), CPU)
+    run = Run("classification", tmp_path / "last.pt", trainer.network, trainer.network, 2e-3, 0.0, seconds=1e6)
+    losses = [run.step(trainer.losses(batch), warm_up=2, clip=1.0)["loss"] for _ in range(6)]
     temperatures = dict.fromkeys(("modality", "anatomy", "histology", "finding", "medical"), 1.0)
-    classification.export(trainer.average.state, trainer.config, temperatures, tmp_path / "out")
+    classification.export(run.average.state, trainer.config, temperatures, tmp_path / "out")
 
     model = load_clip(tmp_path / "out")
 

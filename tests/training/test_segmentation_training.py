@@ -11,9 +11,10 @@ from mmedagent.training.segmentation import decode, export
 
 
 @pytest.mark.parametrize("first_guess", [True, False])
-def test_a_step_of_training_decodes_as_the_network_does_at_run_time(first_guess: bool) -> None:
+@pytest.mark.parametrize("trunk", [(), (4, 8, 8, 8)])
+def test_a_step_of_training_decodes_as_the_network_does_at_run_time(first_guess: bool, trunk: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    config = SamConfig(32, 8, 16, 2, 2, 2, (1,), 16, 32, first_guess)
+    config = SamConfig(32, 8, 16, 2, 2, 2, (1,), 16, 32, trunk, first_guess)
     network = MedSam(build_sam(config), config, "")
     boxes = torch.tensor([[0.1, 0.2, 0.6, 0.9], [0.3, 0.3, 0.8, 0.7]])
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)

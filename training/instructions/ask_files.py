@@ -60,15 +60,17 @@ def all_asks() -> tuple[Ask, ...]:
     Raises `ValueError` for a line that names an unknown outcome or task.
     """
     found: dict[str, Ask] = {}
+    shares: dict[str, Share] = {}
     card_parts = [_card_part(card.name, example) for card in built_in_cards() for example in card.examples]
     known = [re.sub(_MARKUP, "", part.words) for part in card_parts]
     for part in card_parts:
-        found.setdefault(_skeleton(part.words), Ask((part,), "train"))
+        shares[_skeleton(part.words)] = "train"
+        found.setdefault(_with_slots(part.words), Ask((part,), "train"))
     for outcome in (*OUTCOMES, *MIXED_FILES):
         for parts in _read_file(outcome):
             words = " ".join(part.words for part in parts)
-            share: Share = "train" if _restates(words, known) else _share(words)
-            found.setdefault(_skeleton(words), Ask(parts, share))
+            share = shares.setdefault(_skeleton(words), "train" if _restates(words, known) else _share(words))
+            found.setdefault(_with_slots(words), Ask(parts, share))
     return tuple(found.values())
 
 
@@ -128,6 +130,11 @@ def _texts(parameters: JsonObject, key: str) -> list[str]:
 
 def _skeleton(words: str) -> str:
     return " ".join(re.findall(r"\w+", _MARKUP.sub(" ", words).casefold()))
+
+
+def _with_slots(words: str) -> str:
+    """The words and the kinds of slots: "Segment {box}" asks for something else than "Segment"."""
+    return " ".join(re.findall(r"\{\w+\}|\w+", words.casefold()))
 
 
 def _restates(words: str, known: list[str]) -> bool:

@@ -1,0 +1,44 @@
+"""Asking a planner in this process: its first plan, with all tools registered and nothing carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from mmedagent.cli.ask_pictures import Pixels, phantom_pixels, reference
+from mmedagent.evaluation.tool_selection.asks import AskCase
+from mmedagent.evaluation.tool_selection.scores import Planned
+from mmedagent.imaging.decode import decode_file
+from mmedagent.model_worker.planner import Planner
+from mmedagent.protocol.card import ToolCard
+from mmedagent.protocol.errors import MalformedPlanError
+from mmedagent.protocol.plan import ChatMessage, PlannerRequest, assemble
+
+
+class FirstPlans:
+    """The first plan of a loaded planner for each ask. Without `images`, every ask comes without its image."""
+
+    def __init__(self, planner: Planner, cards: Sequence[ToolCard], images: bool = True) -> None:
+        self._planner, self._cards, self._images = planner, tuple(cards), images
+
+    def __call__(self, ask: AskCase) -> Planned:
+        pixels = _pixels(ask.image) if ask.image is not None and self._images else None
+        request = PlannerRequest(
+            messages=(ChatMessage(role="user", text=ask.text),),
+            image=None if pixels is None else reference(pixels),
+            tools=self._cards,
+            correlation_id="evaluation",
+        )
+        started = time.perf_counter()
+        try:
+            plan = assemble(self._planner.step(request, pixels, lambda: None))
+        except MalformedPlanError:
+            return Planned(None, time.perf_counter() - started)
+        return Planned(plan.actions, time.perf_counter() - started)
+
+
+@lru_cache(maxsize=32)
+def _pixels(image: str) -> Pixels:
+    return decode_file(Path(image)).frame.pixels if Path(image).is_file() else phantom_pixels(image)
