@@ -39,12 +39,17 @@ class ApiClient:
             content.append({"type": "file", "file": {"file_id": file_id}})
         return self._json("POST", "/v1/plans", json={"messages": [{"role": "user", "content": content}]})
 
-    def ask(self, text: str, file_id: str | None) -> Iterator[dict[str, Any]]:
-        """The streaming events of one question."""
+    def new_conversation(self) -> str:
+        return str(self._json("POST", "/v1/conversations", json={})["id"])
+
+    def ask(self, text: str, file_id: str | None, conversation: str | None = None) -> Iterator[dict[str, Any]]:
+        """The streaming events of one question, alone or as the next of a conversation."""
         content: list[dict[str, Any]] = [{"type": "input_text", "text": text}]
         if file_id:
             content.append({"type": "input_image", "file_id": file_id})
-        body = {"input": [{"role": "user", "content": content}], "stream": True}
+        body: dict[str, Any] = {"input": [{"role": "user", "content": content}], "stream": True}
+        if conversation:
+            body["conversation"] = conversation
         with _reachable(), self._http.stream("POST", "/v1/responses", json=body) as response:
             if response.is_error:
                 response.read()

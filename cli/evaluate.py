@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from mmedagent.cli.evaluate_selection import evaluate_tool_selection
+from mmedagent.cli.evaluate_selection import evaluate_dialogues, evaluate_tool_selection
 from mmedagent.cli.options import ProfileName
 from mmedagent.cli.paths import MODELS
 from mmedagent.cli.profile import TOOLS, Profile, backend_class, load_profile
@@ -39,6 +39,7 @@ _PLAIN_WIDTH = 120
 
 app = typer.Typer(help="Figures of quality.", no_args_is_help=True)
 app.command("tool-selection")(evaluate_tool_selection)
+app.command("dialogues")(evaluate_dialogues)
 
 
 @app.callback()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json as jsons
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,12 +22,11 @@ from mmedagent.cli.profile import PLANNERS, backend_class, load_profile
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import MalformedPlanError, ServiceError
 from mmedagent.protocol.plan import Action
+from mmedagent.serving.logs import configure_logging
 
 if TYPE_CHECKING:
     from mmedagent.evaluation.tool_selection.asks import AskCase
     from mmedagent.evaluation.tool_selection.scores import Planned
-
-    Asking = Callable[[AskCase], Planned]
 
 
 def evaluate_tool_selection(
@@ -40,48 +41,87 @@ def evaluate_tool_selection(
 ) -> None:
     """Measure tool selection, with the planner of a profile and all seven tools registered, or through a server."""
     from mmedagent.evaluation.tool_selection.asks import read_asks
+
+    asks = read_asks(file)
+    with ExitStack() as stack:
+        if url is None:
+            name, asking = _planner(profile, not without_images)
+        else:
+            name, asking = url, stack.enter_context(_server(url, api_key, not without_images)).turn
+        rows = [(ask, asking(ask)) for ask in track(asks, "asking", console=Console(stderr=True))]
+    _report(name, rows, json)
+
+
+def evaluate_dialogues(
+    file: Annotated[Path, typer.Argument(help="Dialogues, one JSON object a line; see evaluation/tool_selection.")],
+    profile: ProfileName = "embedded",
+    url: Annotated[
+        str | None, typer.Option(help="Ask a running server, such as http://127.0.0.1:8000, instead of starting one.")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="MMEDAGENT_API_KEY", help="Key of the running server.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+) -> None:
+    """Measure tool selection turn by turn in whole conversations, whose calls are carried out."""
+    from mmedagent.cli.system import system_in_process
+    from mmedagent.evaluation.tool_selection.asks import read_dialogues
+
+    dialogues = read_dialogues(file)
+    with ExitStack() as stack:
+        if url is None:
+            configure_logging(logging.getLevelName(logging.CRITICAL))
+            url = stack.enter_context(system_in_process(load_profile(profile)))
+        server = stack.enter_context(_server(url, api_key, images=True))
+        rows: list[tuple[AskCase, Planned]] = []
+        for dialogue in track(dialogues, "talking", console=Console(stderr=True)):
+            conversation = server.client.new_conversation()
+            rows += [(ask, server.turn(ask, conversation)) for ask in dialogue.asks()]
+    _report(url, rows, json)
+
+
+def _report(name: str, rows: list[tuple[AskCase, Planned]], file: Path | None) -> None:
     from mmedagent.evaluation.tool_selection.scores import score
     from mmedagent.evaluation.tool_selection.table import as_tables
 
-    asks = read_asks(file)
-    with _served(url, api_key, not without_images) if url else _planner(profile, not without_images) as (name, asking):
-        rows = [(ask, asking(ask)) for ask in track(asks, "asking", console=Console(stderr=True))]
     result = score(name, rows)
-    if json is not None:
-        json.write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
+    if file is not None:
+        file.write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
     Console().print(*as_tables(result))
 
 
-@contextmanager
-def _planner(profile: str, images: bool) -> Iterator[tuple[str, Asking]]:
+def _planner(profile: str, images: bool) -> tuple[str, Callable[[AskCase], Planned]]:
     """The planner of a profile, loaded here."""
     from mmedagent.cli.first_plans import FirstPlans
 
     chosen = load_profile(profile)
     planner = backend_class(PLANNERS, chosen.planner.backend)(checkpoint=chosen.checkpoint(chosen.planner))
     planner.load("cpu")
-    yield planner.card.name, FirstPlans(planner, built_in_cards(), images)
+    return planner.card.name, FirstPlans(planner, built_in_cards(), images)
+
+
+@dataclass
+class _Server:
+    """Whole turns of a server, which carries the calls out. Each picture is uploaded once."""
+
+    client: ApiClient
+    folder: Path
+    images: bool
+    uploaded: dict[str, str] = field(default_factory=dict)
+
+    def turn(self, ask: AskCase, conversation: str | None = None) -> Planned:
+        from mmedagent.cli.ask_pictures import as_file
+        from mmedagent.evaluation.tool_selection.scores import Planned
+
+        if ask.image is not None and self.images and ask.image not in self.uploaded:
+            self.uploaded[ask.image] = str(self.client.upload(as_file(ask.image, self.folder))["id"])
+        started = time.perf_counter()
+        actions = _actions(self.client.ask(ask.text, self.uploaded.get(ask.image or ""), conversation))
+        return Planned(actions, time.perf_counter() - started)
 
 
 @contextmanager
-def _served(url: str, api_key: str | None, images: bool) -> Iterator[tuple[str, Asking]]:
-    """Whole turns of a server, which carries the calls out."""
-    from mmedagent.cli.ask_pictures import as_file
-    from mmedagent.evaluation.tool_selection.scores import Planned
-
-    with ExitStack() as stack:
-        client = stack.enter_context(ApiClient(url, api_key))
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="mmedagent-asks-")))
-        uploaded: dict[str, str] = {}
-
-        def asking(ask: AskCase) -> Planned:
-            if ask.image is not None and images and ask.image not in uploaded:
-                uploaded[ask.image] = str(client.upload(as_file(ask.image, folder))["id"])
-            started = time.perf_counter()
-            actions = _actions(client.ask(ask.text, uploaded.get(ask.image or "")))
-            return Planned(actions, time.perf_counter() - started)
-
-        yield url, asking
+def _server(url: str, api_key: str | None, images: bool) -> Iterator[_Server]:
+    with ApiClient(url, api_key) as client, TemporaryDirectory(prefix="mmedagent-asks-") as folder:
+        yield _Server(client, Path(folder), images)
 
 
 def _actions(events: Iterator[dict[str, Any]]) -> tuple[Action, ...] | None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mmedagent.cli.ask_pictures import as_file
 from mmedagent.cli.first_plans import FirstPlans
 from mmedagent.cli.main import app
-from mmedagent.evaluation.tool_selection.asks import AskCase, read_asks
+from mmedagent.evaluation.tool_selection.asks import AskCase, read_asks, read_dialogues
 from mmedagent.evaluation.tool_selection.scores import Planned, Selection, score, share
 from mmedagent.model_worker.scripted import ScriptedPlanner
 from mmedagent.protocol.cards import built_in_cards
@@ -89,7 +89,7 @@ def test_an_empty_or_missing_file_and_an_unknown_modality_are_named(tmp_path: Pa
     with pytest.raises(InvalidRequestError, match="cannot be read"):
         read_asks(tmp_path / "gone.jsonl")
     (tmp_path / "empty.jsonl").touch()
-    with pytest.raises(InvalidRequestError, match="holds 0 asks"):
+    with pytest.raises(InvalidRequestError, match="holds 0 lines"):
         read_asks(tmp_path / "empty.jsonl")
     with pytest.raises(InvalidRequestError, match="neither a modality"):
         as_file("aura", tmp_path)
@@ -142,3 +142,30 @@ def test_the_command_measures_whole_turns_of_a_server(tmp_path: Path) -> None:
     figures = json.loads(written.read_text("utf-8"))
     assert figures["wrong"] == ["2"]
     assert figures["confusions"] == [{"wanted": "echo", "found": "no tool", "times": 1}]
+
+
+def test_the_command_measures_dialogues_turn_by_turn(tmp_path: Path) -> None:
+    path = tmp_path / "dialogues.jsonl"
+    turns = [{"text": "say it", "expect": [["echo"]]}, {"text": "thanks", "expect": [[]]}]
+    rows = [{"id": name, "image": "CT", "turns": turns} for name in ("a", "b")]
+    path.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    written = tmp_path / "figures.json"
+    script = [told("say it", action("echo", text="a")), rule("", answer("You are welcome."))]
+    with running_system(tmp_path / "system", script, [EchoTool()]) as system:
+        arguments = ["evaluate", "dialogues", str(path), "--url", system.url, "--json", str(written)]
+        result = CliRunner().invoke(app, arguments)
+        conversations = system.http.get("/v1/conversations").json()["data"]
+    assert result.exit_code == 0, result.output
+    figures = Selection.model_validate_json(written.read_text("utf-8"))
+    assert {name: (one.value, one.count) for name, one in figures.by_category.items()} == {
+        "turn 1": (1.0, 2), "turn 2": (1.0, 2),
+    }  # fmt: skip
+    assert len(conversations) == 2
+
+
+def test_the_held_out_dialogues_are_many_and_have_several_turns() -> None:
+    dialogues = read_dialogues(FILE.with_name("dialogues.jsonl"))
+    known = {card.name for card in built_in_cards()}
+    assert len(dialogues) >= 100
+    assert all(2 <= len(one.turns) <= 5 for one in dialogues)
+    assert {tool for one in dialogues for turn in one.turns for tools in turn.expect for tool in tools} <= known
