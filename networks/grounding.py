@@ -191,7 +191,10 @@ def caption_of(tokenizer: Tokenizer, prompts: Sequence[str]) -> Caption:
 
 
 def read_out(logits: Tensor, boxes: Tensor, caption: Caption, prompts: Sequence[str], threshold: float) -> Detections:
-    """Boxes of one image from token logits (queries, tokens) and cxcywh boxes (queries, 4), both of one image."""
+    """Boxes of one image from token logits (queries, tokens) and cxcywh boxes (queries, 4), both of one image.
+
+    Every prompt is answered on its own: a box may answer to several, and hides only lesser boxes of the same prompt.
+    """
     chances = logits[:, : len(caption.phrase)].sigmoid()
     chances = torch.where(chances >= min(TEXT_THRESHOLD, threshold), chances, torch.zeros(()))
     scores = torch.zeros(len(chances), len(prompts))
@@ -199,10 +202,9 @@ def read_out(logits: Tensor, boxes: Tensor, caption: Caption, prompts: Sequence[
         own = caption.phrase == place
         if bool(own.any()):
             scores[:, place] = chances[:, own].amax(dim=1)
-    best, owner = scores.max(dim=1)
-    keep = best >= max(threshold, 1e-6)
-    best, owner, corners = best[keep], owner[keep], to_corners(boxes[keep]).clamp(0, 1)
-    kept: Tensor = batched_nms(corners, best, torch.zeros_like(owner), NMS_IOU)[:MAX_BOXES]
+    query, owner = (scores >= max(threshold, 1e-6)).nonzero(as_tuple=True)
+    best, corners = scores[query, owner], to_corners(boxes[query]).clamp(0, 1)
+    kept: Tensor = batched_nms(corners, best, owner, NMS_IOU)[:MAX_BOXES]
     kept = kept[((corners[kept, 2:] - corners[kept, :2]) > 0).all(dim=1)]
     return Detections(corners[kept].numpy(), best[kept].numpy(), tuple(prompts[int(one)] for one in owner[kept]))
 

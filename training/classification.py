@@ -117,6 +117,17 @@ class Trainer:
         return {"loss": loss_of(self.encode(pixels), scale, targets, self.texts, self.network.text.proj, self.rng)}
 
 
+def mix(state: dict[str, Tensor], start: Mapping[str, Tensor], keep: float) -> None:
+    """Mix a share of the weights of the start into what was trained from them, in place.
+
+    Keeps what the start knew of images unlike those of the second training (Wortsman et al., Robust fine-tuning of
+    zero-shot models, arXiv 2109.01903).
+    """
+    for name, value in start.items():
+        if value.is_floating_point():
+            state[name].lerp_(value.to(state[name]), keep)
+
+
 @torch.inference_mode()
 def calibrate(trainer: Trainer, pool: Path, images: int) -> tuple[dict[str, float], dict[str, float]]:
     """Temperature of each task by maximum likelihood, and its accuracy, on varied images of a held-out pool.
@@ -186,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=32, help="images a step")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="a finished folder whose weights to go on from")
+    parser.add_argument("--keep", type=float, default=0.0, help="share of the weights of --start to keep in the end")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -199,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = Run("classification", path, trainer.network, trainer.network, options.rate, DECAY, seconds)
     source = batches(options.pool, SHARES, options.images, seed=2000 + run.count, masks=False)
     run.train(lambda: trainer.losses(next(source)), WARM_UP, CLIP)
+    if options.start:
+        mix(run.average.state, load_state(options.start / "model.safetensors"), options.keep)
     trainer.network.load_state_dict(run.average.state)
     trainer.network.eval()
     temperatures, accuracies = calibrate(trainer, options.held_out or options.pool, options.images)

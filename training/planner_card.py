@@ -59,7 +59,7 @@ Diseases in general are looked up in the handbook.
 
 ## Limits
 
-One author wrote the asks, all in English. Asks are read up to 128 tokens; coordinates anywhere in the text are read by
+The asks are all in English. They are read up to 128 tokens; coordinates anywhere in the text are read by
 a strict parser. The image tower is trained on synthetic images, and what it says is worded as an impression.
 Demonstration weights, for research: not a medical device.
 """

@@ -1,12 +1,12 @@
 """Train the embedded segmentation network (a small SAM) on the pool of phantoms and abstract scenes.
 
     python -m mmedagent.training.pool --out build/pool &
-    python -m mmedagent.training.trunk --pool build/pool --minutes 15
     python -m mmedagent.training.segmentation --pool build/pool --minutes 60
 
 Writes `models/segmentation/{config.json,model.safetensors}` every two minutes, and a state to `--work`, from which a
-run that was stopped goes on. The image encoder starts from what `training.trunk` left in `build/trunk`. Loss as in
-MedSAM (Dice and cross-entropy without weights) plus the squared error of SAM's own quality estimate.
+run that was stopped goes on. With `--trunk build/trunk/last.pt` the image encoder is the pretrained trunk in place of a
+ViT from random weights. Loss as in MedSAM (Dice and cross-entropy without weights) plus the squared error of SAM's own
+quality estimate.
 """
 
 import argparse
@@ -26,8 +26,10 @@ from mmedagent.training.feed import Run, autocast, batches
 from mmedagent.training.segmentation_data import Sample, sample_of
 
 EMBEDDED = SamConfig(
-    image_size=256, patch_size=8, trunk=WIDTHS, prompt_dim=128, decoder_mlp=512, first_guess=True
+    image_size=256, patch_size=8, embed_dim=192, depth=6, heads=6, window=8, global_blocks=(2, 5),
+    prompt_dim=128, decoder_mlp=512, first_guess=True,
 )  # fmt: skip
+OVER_TRUNK = SamConfig(image_size=256, patch_size=8, trunk=WIDTHS, prompt_dim=128, decoder_mlp=512, first_guess=True)
 SHARES = {
     "ct": 0.24, "mr": 0.21, "xray": 0.1, "ultrasound": 0.09, "fundus": 0.05, "histology": 0.07, "photograph": 0.03,
     "abstract": 0.21,
@@ -108,10 +110,11 @@ def _near(boxes: Tensor, side: int) -> Tensor:
 
 
 def start(config: SamConfig, trunk: Path | None = None) -> Sam:
-    """A network over the trunk of a run of `training.trunk`, in which the mask prompt first outweighs the rest."""
+    """A network, over the trunk of a run of `training.trunk` if given; the mask prompt first outweighs the rest."""
     sam = build_sam(config).train()
+    last = sam.image_encoder.norm if config.trunk else sam.image_encoder.neck[3]
     with torch.no_grad():
-        sam.image_encoder.norm.weight.fill_(0.25)
+        last.weight.fill_(0.25)
         sam.prompt_encoder.mask_downscaling[6].weight.mul_(3)
     if trunk is not None:
         load_strict(sam.image_encoder.trunk, torch.load(trunk, weights_only=True)["average"])
@@ -121,11 +124,11 @@ def start(config: SamConfig, trunk: Path | None = None) -> Sam:
     return sam
 
 
-def losses_of(sam: Sam, sample: Sample) -> dict[str, Tensor]:
+def losses_of(sam: Sam, config: SamConfig, sample: Sample) -> dict[str, Tensor]:
     """The parts of the loss for kinds of prompts that are drawn at random."""
     boxes, points = prompts_of(sample.boxes, sample.points, torch.rand(()).item())
     with autocast(sample.images.device):
-        logits, quality = decode(sam, EMBEDDED, sample.images, boxes, points)
+        logits, quality = decode(sam, config, sample.images, boxes, points)
     return loss_of(logits.float(), quality.float(), sample)
 
 
@@ -138,18 +141,19 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("models/segmentation"))
     parser.add_argument("--work", type=Path, default=Path("build/segmentation"))
-    parser.add_argument("--trunk", type=Path, default=Path("build/trunk/last.pt"), help="state of training.trunk")
+    parser.add_argument("--trunk", type=Path, help="state of training.trunk, to start from")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     device = torch.device(options.device)
-    sam = start(EMBEDDED, options.trunk).to(device)
+    config = OVER_TRUNK if options.trunk else EMBEDDED
+    sam = start(config, options.trunk).to(device)
     run = Run("segmentation", options.work / "last.pt", sam, sam, PEAK_RATE, DECAY, 60 * options.minutes)
     source = batches(options.pool, SHARES, options.images, seed=1000 + run.count)
     run.train(
-        lambda: losses_of(sam, sample_of(next(source), device, PROMPTS)), WARM_UP, CLIP,
-        lambda: export(run.average.state, EMBEDDED, options.out),
+        lambda: losses_of(sam, config, sample_of(next(source), device, PROMPTS)), WARM_UP, CLIP,
+        lambda: export(run.average.state, config, options.out),
     )  # fmt: skip
 
 

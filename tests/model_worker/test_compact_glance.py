@@ -107,7 +107,7 @@ def test_a_look_does_not_stand_in_for_a_place(planner: CompactPlanner) -> None:
 
 
 def test_a_plain_question_is_answered_rather_than_asked_back(planner: CompactPlanner) -> None:
-    for ask, words in (("Which plane?", "“axial”"), ("Is it T1 or T2 weighted?", "“T2” (85%)")):
+    for ask, words in (("Which plane?", "“axial”"), ("Which weighting is this?", "“T2” (85%)")):
         assert words in plan(planner, request(ask)).value
 
 

@@ -141,6 +141,14 @@ def test_boxes_above_the_threshold_are_read_out_best_first_and_once() -> None:
     np.testing.assert_allclose(found.scores, [0.9526, 0.7311], atol=1e-4)
 
 
+def test_a_box_may_answer_to_several_prompts() -> None:
+    caption = Caption(torch.tensor([[101, 7, 1012, 8, 1012, 102]]), torch.tensor([-1, 0, -1, 1, -1, -1]))
+    logits = torch.full((1, 6), -9.0)
+    logits[0, 1], logits[0, 3] = 1.0, 0.5
+    found = read_out(logits, torch.tensor([[0.5, 0.5, 0.4, 0.4]]), caption, ["a", "b"], 0.3)
+    assert found.phrases == ("a", "b")
+
+
 def test_a_folder_with_another_file_is_refused(tmp_path: Path) -> None:
     folder = shutil.copytree(EMBEDDED, tmp_path / "changed")
     content = bytearray((folder / "model.safetensors").read_bytes())

@@ -16,7 +16,7 @@ from mmedagent.training.grounding import without_counts
 from mmedagent.training.grounding_data import Maker
 from mmedagent.training.grounding_names import WORDINGS, load_names
 from mmedagent.training.pool import Pool
-from mmedagent.training.segmentation import EMBEDDED, start
+from mmedagent.training.segmentation import OVER_TRUNK, start
 from mmedagent.training.segmentation_data import boxes_of, jitter, object_masks, sample_of
 from mmedagent.training.text_bank import make, read, write
 from mmedagent.training.variation import Frames, Geometry, vary
@@ -150,7 +150,7 @@ def test_detectors_and_segmentation_start_from_the_pretrained_trunk(batch: Batch
     run.save()
 
     detector = grounding.Trainer(texts, CPU, trunk=run.path).network.model.backbone.conv_encoder.model.state_dict()
-    encoder = start(EMBEDDED, run.path).image_encoder.trunk.state_dict()
+    encoder = start(OVER_TRUNK, run.path).image_encoder.trunk.state_dict()
 
     assert losses[-1] < losses[0]
     for name, value in without_counts(run.average.state).items():

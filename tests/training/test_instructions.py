@@ -80,7 +80,8 @@ def test_plans_of_the_data_follow_the_schemas() -> None:
     for example in examples("train", each=1, joined=200, seed=6):
         for action in actions_of(true_parts(example), as_ask(example)):
             parameters = {
-                key: [[0, 0, 1, 1]] if value == "$1.boxes" else value for key, value in action.API_params.items()
+                key: [[0, 0, 1, 1]] if re.fullmatch(r"\$\d\.boxes", str(value)) else value
+                for key, value in action.API_params.items()
             }
             schemas[action.API_name].validate(parameters)
             planned[action.API_name] += 1

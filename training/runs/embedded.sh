@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws the pool of phantoms, pretrains the trunk that grounding and segmentation share, and then trains every image
-# network of the embedded profile, all at the same time.
+# Draws the pool of phantoms, pretrains the trunk that grounding starts from (and segmentation, if SEGMENTATION_TRUNK is
+# set), and then trains every image network of the embedded profile, all at the same time.
 #
 #     bash training/runs/embedded.sh                                       # one machine without a GPU: hours
 #     DEVICE=cuda MINUTES=9 WORKERS=9 bash training/runs/embedded.sh       # one GPU and 16 processor cores
@@ -29,7 +29,7 @@ common=(--pool "$POOL" --minutes "$MINUTES" --device "$DEVICE")
 jobs=()
 for stage in ${STAGES:-segmentation classification grounding glance report}; do
     case $stage in
-        segmentation) run segmentation "${common[@]}" --images "${BATCH[0]}" --out "$OUT/segmentation" --work "$WORK/segmentation" --trunk "$TRUNK/last.pt" & ;;
+        segmentation) run segmentation "${common[@]}" --images "${BATCH[0]}" --out "$OUT/segmentation" --work "$WORK/segmentation" ${SEGMENTATION_TRUNK:+--trunk "$TRUNK/last.pt"} & ;;
         classification) run classification "${common[@]}" --images "${BATCH[1]}" --held-out "$POOL-held-out" --texts "$TEXTS" --work "$WORK/classification" --out "$OUT/classification" & ;;
         grounding) run grounding "${common[@]}" --images "${BATCH[2]}" --texts "$TEXTS" --work "$WORK/grounding" --trunk "$TRUNK/last.pt" --out "$OUT/grounding" & ;;
         glance) run glance "${common[@]}" --images "${BATCH[3]}" --held-out "$POOL-held-out" --names "$POOL-held-out" --out "$OUT/planner" & ;;
