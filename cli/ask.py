@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from mmedagent.cli.client import ApiClient
-from mmedagent.cli.options import Device, ProfileName
+from mmedagent.cli.options import ApiKey, Device, ProfileName
 from mmedagent.cli.profile import load_profile
 from mmedagent.cli.system import system_in_process
 from mmedagent.protocol.errors import ServiceError, UnreadableImageError
@@ -27,7 +27,6 @@ progress = Console(stderr=True)
 Server = Annotated[
     str | None, typer.Option(help="Ask a running server, such as http://127.0.0.1:8000, instead of starting one.")
 ]
-ApiKey = Annotated[str | None, typer.Option(envvar="MMEDAGENT_API_KEY", help="Key of the running server.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from mmedagent.imaging.png import encode_frame
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.protocol.invocation import ImageRef
+from mmedagent.serving.blobs import sha256_of
 from mmedagent.training.phantoms import generate
 
 KINDS = {
@@ -32,7 +32,7 @@ def phantom_pixels(modality: str) -> Pixels:
 
 def reference(pixels: Pixels) -> ImageRef:
     """How a planner is told of a picture, with nothing said about its origin."""
-    sha256 = hashlib.sha256(encode_frame(pixels)).hexdigest()
+    sha256 = sha256_of(encode_frame(pixels))
     return ImageRef(sha256=sha256, source_sha256=sha256, width=pixels.shape[1], height=pixels.shape[0])
 
 
@@ -41,7 +41,7 @@ def as_file(image: str, folder: Path) -> Path:
     path = Path(image)
     if path.is_file():
         return path
-    written = folder / f"{KINDS.get(image, 'unknown')}.png"
-    if not written.is_file():
-        written.write_bytes(encode_frame(phantom_pixels(image)))
+    pixels = phantom_pixels(image)
+    written = folder / f"{KINDS[image]}.png"
+    written.write_bytes(encode_frame(pixels))
     return written

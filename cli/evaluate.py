@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from mmedagent.cli.evaluate_selection import evaluate_dialogues, evaluate_tool_selection
-from mmedagent.cli.options import ProfileName
+from mmedagent.cli.options import FiguresFile, ProfileName
 from mmedagent.cli.paths import MODELS
 from mmedagent.cli.profile import TOOLS, Profile, backend_class, load_profile
 from mmedagent.protocol.errors import InvalidRequestError
@@ -61,7 +61,7 @@ def evaluate_tools(
     ] = False,
     questions: Annotated[Path, typer.Option(help="TOML file of questions for retrieval.")] = QUESTIONS,
     parts: Annotated[bool, typer.Option("--parts", help="Also print kinds, classes and single images.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    json: FiguresFile = None,
 ) -> None:
     """Measure the tools of a profile and print every figure beside its target."""
     from mmedagent.evaluation.tool_quality.table import as_rich

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmedagent.cli.client import ApiClient
-from mmedagent.cli.options import ProfileName
+from mmedagent.cli.options import ApiKey, FiguresFile, ProfileName
 from mmedagent.cli.profile import PLANNERS, backend_class, load_profile
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import MalformedPlanError, ServiceError
@@ -35,9 +35,9 @@ def evaluate_tool_selection(
     url: Annotated[
         str | None, typer.Option(help="Measure whole turns of a running server, such as http://127.0.0.1:8000.")
     ] = None,
-    api_key: Annotated[str | None, typer.Option(envvar="MMEDAGENT_API_KEY", help="Key of the running server.")] = None,
+    api_key: ApiKey = None,
     without_images: Annotated[bool, typer.Option("--without-images", help="Ask everything without its image.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    json: FiguresFile = None,
 ) -> None:
     """Measure tool selection, with the planner of a profile and all seven tools registered, or through a server."""
     from mmedagent.evaluation.tool_selection.asks import read_asks
@@ -58,8 +58,8 @@ def evaluate_dialogues(
     url: Annotated[
         str | None, typer.Option(help="Ask a running server, such as http://127.0.0.1:8000, instead of starting one.")
     ] = None,
-    api_key: Annotated[str | None, typer.Option(envvar="MMEDAGENT_API_KEY", help="Key of the running server.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    api_key: ApiKey = None,
+    json: FiguresFile = None,
 ) -> None:
     """Measure tool selection turn by turn in whole conversations, whose calls are carried out."""
     from mmedagent.cli.system import system_in_process

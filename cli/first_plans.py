@@ -14,6 +14,7 @@ from mmedagent.imaging.decode import decode_file
 from mmedagent.model_worker.planner import Planner
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import MalformedPlanError
+from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import ChatMessage, PlannerRequest, assemble
 
 
@@ -24,10 +25,10 @@ class FirstPlans:
         self._planner, self._cards, self._images = planner, tuple(cards), images
 
     def __call__(self, ask: AskCase) -> Planned:
-        pixels = _pixels(ask.image) if ask.image is not None and self._images else None
+        pixels, image = _picture(ask.image) if ask.image is not None and self._images else (None, None)
         request = PlannerRequest(
             messages=(ChatMessage(role="user", text=ask.text),),
-            image=None if pixels is None else reference(pixels),
+            image=image,
             tools=self._cards,
             correlation_id="evaluation",
         )
@@ -40,5 +41,6 @@ class FirstPlans:
 
 
 @lru_cache(maxsize=32)
-def _pixels(image: str) -> Pixels:
-    return decode_file(Path(image)).frame.pixels if Path(image).is_file() else phantom_pixels(image)
+def _picture(image: str) -> tuple[Pixels, ImageRef]:
+    pixels = decode_file(Path(image)).frame.pixels if Path(image).is_file() else phantom_pixels(image)
+    return pixels, reference(pixels)

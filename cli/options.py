@@ -27,6 +27,8 @@ ControllerUrl = Annotated[
     str, typer.Option("--controller", envvar="MMEDAGENT_CONTROLLER", help="Address of the controller.")
 ]
 Host = Annotated[str, typer.Option(envvar="MMEDAGENT_HOST", help="Address to listen on.")]
+ApiKey = Annotated[str | None, typer.Option(envvar="MMEDAGENT_API_KEY", help="Key of the running server.")]
+FiguresFile = Annotated[Path | None, typer.Option(help="Write all figures to this file.")]
 Device = Annotated[str, typer.Option(envvar="MMEDAGENT_DEVICE", help="Device of the models: cpu, cuda, cuda:1, ...")]
 MemoryMb = Annotated[
     int,

@@ -55,8 +55,6 @@ ARCHITECTURE: dict[str, Any] = {
     "fusion_droppath": 0.0, "max_text_len": 256,
 }  # fmt: skip
 
-logger = logging.getLogger(__name__)
-
 
 class KnownText(nn.Module):
     """Stands where the text backbone does and hands out states that were computed before."""

@@ -161,13 +161,18 @@ class _Targets:
     share: Tensor
 
 
+def shown_masks(bits: Tensor, shown: list[tuple[int, int, int]]) -> tuple[Tensor, Tensor]:
+    """Rows of (image, place, bit) as a table int64 (k, 3), and the mask of each row's bit, float32 (k, S, S)."""
+    table = torch.tensor(shown, dtype=torch.long).view(-1, 3).to(bits.device)
+    return table, ((bits[table[:, 0]] >> table[:, 2, None, None].int()) & 1).float()
+
+
 def _regions(bits: Tensor, shown: list[tuple[int, int, int]]) -> Tensor:
     """Masks float32 (n, p, S, S) of prompts, from the image, prompt and bit of each structure that is shown."""
     count, size = len(bits), bits.shape[-1]
     regions = torch.zeros(count * MOST_PROMPTS, size, size, device=bits.device)
-    table = torch.tensor(shown, dtype=torch.long).view(-1, 3).to(bits.device)
-    masks = (bits[table[:, 0]] >> table[:, 2, None, None].int()) & 1
-    regions.index_add_(0, table[:, 0] * MOST_PROMPTS + table[:, 1], masks.float())
+    table, masks = shown_masks(bits, shown)
+    regions.index_add_(0, table[:, 0] * MOST_PROMPTS + table[:, 1], masks)
     return regions.clamp(max=1).view(count, MOST_PROMPTS, size, size)
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
 from mmedagent.networks.grounding import to_corners
+from mmedagent.training.dice import dice_loss
 from mmedagent.training.grounding_data import Sample
 
 CLASS_COST, BOX_COST, GIOU_COST = 2.0, 5.0, 2.0
@@ -64,9 +65,7 @@ def _dense(logits: Tensor, sample: Sample) -> Tensor:
     truth = sample.regions[image, sample.owners[image, token]]
     guess = logits[image, token]
     entropy = functional.binary_cross_entropy_with_logits(guess, truth, reduction="none").mean()
-    soft = guess.sigmoid()
-    dice = 1 - (2 * (soft * truth).sum(dim=(1, 2)) + 1) / (soft.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)) + 1)
-    return 2 * entropy + dice.mean()
+    return 2 * entropy + dice_loss(guess.sigmoid(), truth).mean()
 
 
 def _cells(predicted: Predictions, sample: Sample) -> Tensor:

@@ -22,6 +22,7 @@ from torch.nn import functional
 from mmedagent.networks.checkpoints import load_strict, save_fp16
 from mmedagent.networks.sam import SamConfig, build_sam, encode_prompts, thumbnails
 from mmedagent.networks.trunk import WIDTHS
+from mmedagent.training.dice import dice_loss
 from mmedagent.training.feed import Run, autocast, batches
 from mmedagent.training.segmentation_data import Sample, sample_of
 
@@ -36,8 +37,6 @@ SHARES = {
 }  # fmt: skip
 PROMPTS = 8
 PEAK_RATE, WARM_UP, DECAY, CLIP = 6e-4, 200, 0.05, 1.0
-
-logger = logging.getLogger(__name__)
 
 
 def export(state: dict[str, Tensor], config: SamConfig, folder: Path) -> None:
@@ -90,8 +89,7 @@ def loss_of(logits: Tensor, quality: Tensor, sample: Sample) -> dict[str, Tensor
     near = _near(sample.boxes, truth.shape[-1])
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, weight=near, reduction="none")
     entropy = entropy.sum(dim=(1, 2)) / near.sum(dim=(1, 2))
-    soft = logits.sigmoid()
-    dice = 1 - (2 * (soft * truth).sum(dim=(1, 2)) + 1) / (soft.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)) + 1)
+    dice = dice_loss(logits.sigmoid(), truth)
     with torch.no_grad():
         found, real = logits > 0, truth > 0.5
         both = (found & real).sum(dim=(1, 2)).float()
@@ -118,9 +116,9 @@ def start(config: SamConfig, trunk: Path | None = None) -> Sam:
         sam.prompt_encoder.mask_downscaling[6].weight.mul_(3)
     if trunk is not None:
         load_strict(sam.image_encoder.trunk, torch.load(trunk, weights_only=True)["average"])
-    for module in sam.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()  # its statistics stay those of the pretraining
+        for module in sam.image_encoder.trunk.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()  # its statistics stay those of the pretraining
     return sam
 
 

@@ -21,8 +21,9 @@ from torchvision.ops import FeaturePyramidNetwork, sigmoid_focal_loss
 from transformers import ResNetBackbone, ResNetConfig
 
 from mmedagent.networks.trunk import MEAN, STD, WIDTHS, trunk_config
+from mmedagent.training.dice import dice_loss
 from mmedagent.training.feed import Batch, Run, autocast, batches
-from mmedagent.training.grounding_data import STILL, may_mirror
+from mmedagent.training.grounding_data import STILL, may_mirror, shown_masks
 from mmedagent.training.grounding_names import Names, load_names
 from mmedagent.training.variation import Frames, vary
 
@@ -81,10 +82,9 @@ class Lesson:
             for place, one in enumerate(structures)
             for bit in one.places_in(row)
         ]
-        table = torch.tensor(shown, dtype=torch.long).view(-1, 3).to(self._device)
-        masks = ((bits[table[:, 0]] >> table[:, 2, None, None].int()) & 1).float()[:, None]
+        table, masks = shown_masks(bits, shown)
         # Halved first: the grid is coarser than that, and this is most of the work.
-        moved = view.of(table[:, 0]).apply(functional.avg_pool2d(masks, 2))
+        moved = view.of(table[:, 0]).apply(functional.avg_pool2d(masks[:, None], 2))
         coarse = functional.interpolate(moved, (grid, grid), mode="bilinear", antialias=True)[:, 0]
         total = torch.zeros(len(bits) * len(structures), grid, grid, device=self._device)
         total.index_add_(0, table[:, 0] * len(structures) + table[:, 1], coarse)
@@ -95,9 +95,8 @@ def loss_of(logits: Tensor, modality: Tensor, truth: Tensor, kind: Tensor) -> di
     """Focal loss of all cells, Dice of the structures that are there, and cross-entropy of the modality."""
     here = truth.amax(dim=(2, 3)) > 0.5
     focal = sigmoid_focal_loss(logits, truth, alpha=0.6, gamma=2.0).sum() / here.sum().clamp(min=1) / 64
-    soft, wanted = logits[here].sigmoid(), truth[here]
-    dice = 1 - (2 * (soft * wanted).sum(dim=(1, 2)) + 1) / (soft.sum(dim=(1, 2)) + wanted.sum(dim=(1, 2)) + 1)
-    return {"focal": focal, "dice": dice.mean(), "modality": 0.3 * functional.cross_entropy(modality, kind)}
+    dice = dice_loss(logits[here].sigmoid(), truth[here]).mean()
+    return {"focal": focal, "dice": dice, "modality": 0.3 * functional.cross_entropy(modality, kind)}
 
 
 def main() -> None:
