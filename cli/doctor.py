@@ -17,8 +17,9 @@ from rich.table import Table
 from mmedagent.cli.options import DataDir, ProfileName
 from mmedagent.cli.paths import PAGE
 from mmedagent.cli.processes import LOOPBACK
-from mmedagent.cli.profile import PLANNERS, TOOLS, Profile, backend_class, load_profile
+from mmedagent.cli.profile import TOOLS, Profile, backend_class, load_profile
 from mmedagent.cli.serve import require_free
+from mmedagent.cli.workers import planner_of
 from mmedagent.protocol.errors import MMedAgentError
 
 LEAST_PYTHON = (3, 11)
@@ -58,8 +59,7 @@ def _findings(profile: Profile, data_dir: Path, port: int) -> Iterator[Finding]:
     free_gib = shutil.disk_usage(data_dir if data_dir.exists() else Path.cwd()).free / 2**30
     yield Finding("free disk", free_gib >= LEAST_FREE_GIB, f"{free_gib:.0f} GiB; {LEAST_FREE_GIB} are needed")
     yield _attempt(f"port {port}", partial(_free, port))
-    planner = backend_class(PLANNERS, profile.planner.backend)(checkpoint=profile.checkpoint(profile.planner))
-    yield _attempt(f"planner {profile.planner.backend}", partial(_loads, planner))
+    yield _attempt(f"planner {profile.planner.backend}", partial(_loads, planner_of(profile)))
     for name, entry in profile.tools.items():
         tool = backend_class(TOOLS, entry.backend or name)(checkpoint=profile.checkpoint(entry))
         yield _attempt(f"tool {name}", partial(_loads, tool))

@@ -18,7 +18,8 @@ from rich.progress import track
 
 from mmedagent.cli.client import ApiClient
 from mmedagent.cli.options import ApiKey, FiguresFile, ProfileName
-from mmedagent.cli.profile import PLANNERS, backend_class, load_profile
+from mmedagent.cli.profile import load_profile
+from mmedagent.cli.workers import planner_of
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import MalformedPlanError, ServiceError
 from mmedagent.protocol.plan import Action
@@ -92,8 +93,7 @@ def _planner(profile: str, images: bool) -> tuple[str, Callable[[AskCase], Plann
     """The planner of a profile, loaded here."""
     from mmedagent.cli.first_plans import FirstPlans
 
-    chosen = load_profile(profile)
-    planner = backend_class(PLANNERS, chosen.planner.backend)(checkpoint=chosen.checkpoint(chosen.planner))
+    planner = planner_of(load_profile(profile))
     planner.load("cpu")
     return planner.card.name, FirstPlans(planner, built_in_cards(), images)
 

@@ -8,7 +8,19 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from mmedagent.cli import ask, bench, corpus, corpus_bench, doctor, evaluate, models, processes, serve, tools
+from mmedagent.cli import (
+    ask,
+    bench,
+    corpus,
+    corpus_bench,
+    doctor,
+    evaluate,
+    model_conversion,
+    models,
+    processes,
+    serve,
+    tools,
+)
 from mmedagent.protocol.errors import MMedAgentError
 
 app = typer.Typer(
@@ -25,6 +37,7 @@ app.command()(processes.controller)
 app.command()(processes.planner)
 app.command()(processes.tool)
 app.add_typer(tools.app, name="tools")
+models.app.command()(model_conversion.convert)
 app.add_typer(models.app, name="models")
 bench.app.command()(corpus_bench.corpus)
 app.add_typer(bench.app, name="bench")

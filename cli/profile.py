@@ -14,6 +14,7 @@ from mmedagent.cli.paths import MODELS, PROFILES
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.protocol.types import ShortText, ToolName
 from mmedagent.protocol.workers import Concurrency
+from mmedagent.serving.endpoint import Endpoint
 from mmedagent.serving.tool import Batching, Precision
 
 TOOLS, PLANNERS = "mmedagent.tools", "mmedagent.planners"
@@ -22,7 +23,7 @@ TOOLS, PLANNERS = "mmedagent.tools", "mmedagent.planners"
 class PlannerEntry(BaseModel):
     """`backend` is a name of the entry-point group `mmedagent.planners`, or `module:Class`.
 
-    Without `device` it is that of the process.
+    Without `device` it is that of the process. `endpoint` is for a backend whose model runs elsewhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +32,7 @@ class PlannerEntry(BaseModel):
     checkpoint: Path | None = None
     concurrency: Concurrency = 2
     device: ShortText | None = None
+    endpoint: Endpoint | None = None
 
 
 class ToolEntry(BaseModel):

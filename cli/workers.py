@@ -12,6 +12,7 @@ from mmedagent.protocol.errors import InvalidRequestError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from mmedagent.model_worker.planner import Planner
     from mmedagent.serving.tool_service import HostedTool
     from mmedagent.serving.worker import WorkerLife, WorkerSettings
 
@@ -20,9 +21,21 @@ def planner_app(profile: Profile, settings: WorkerSettings) -> tuple[FastAPI, Wo
     """The planner worker of a profile."""
     from mmedagent.model_worker.app import create_planner_worker
 
-    planner = backend_class(PLANNERS, profile.planner.backend)(checkpoint=profile.checkpoint(profile.planner))
     placed = replace(settings, device=profile.planner.device or settings.device)
-    return create_planner_worker(planner, placed, profile.planner.concurrency)
+    return create_planner_worker(planner_of(profile), placed, profile.planner.concurrency)
+
+
+def planner_of(profile: Profile) -> Planner:
+    """The planner of a profile, not yet loaded. Raises `InvalidRequestError` for an endpoint that it has no use for."""
+    from mmedagent.model_worker.planner import Remote
+
+    entry = profile.planner
+    planner: Planner = backend_class(PLANNERS, entry.backend)(checkpoint=profile.checkpoint(entry))
+    if entry.endpoint is not None:
+        if not isinstance(planner, Remote):
+            raise InvalidRequestError(f"The planner {entry.backend} runs here and has no use for an endpoint.")
+        planner.connect(entry.endpoint)
+    return planner
 
 
 def tools_app(profile: Profile, names: Sequence[str], settings: WorkerSettings) -> tuple[FastAPI, WorkerLife]:

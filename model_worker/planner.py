@@ -1,16 +1,18 @@
 """The contract between a planner backend and the process that serves it.
 
-Backends are found by the entry-point group `mmedagent.planners` and made with one keyword argument, `checkpoint`.
+Backends are found by the entry-point group `mmedagent.planners` and made with one keyword argument, `checkpoint`. What
+only some can do (`Remote`) they offer by having the method.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mmedagent.protocol.plan import ActionsReady, PlannerRequest, StepDone, ThoughtsDelta, ValueDelta
 from mmedagent.protocol.workers import PlannerCard
+from mmedagent.serving.endpoint import Endpoint
 from mmedagent.serving.tool import PixelArray
 
 StepEvent = ThoughtsDelta | ActionsReady | ValueDelta | StepDone
@@ -34,6 +36,14 @@ class Planner(Protocol):
         `frame` is the display frame of `request.image`. Call `raise_if_cancelled` between tokens.
         Raises `MalformedPlanError` when the model's text is no plan.
         """
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A planner whose model runs behind an endpoint."""
+
+    def connect(self, endpoint: Endpoint) -> None:
+        """Which endpoint `load`, which comes next, shall use."""
 
 
 class PlannerFactory(Protocol):

@@ -42,6 +42,8 @@ def read_layout(path: Path) -> dict[str, Tensor]:
 def read_sharded_layout(index: Path) -> dict[str, Tensor]:
     """The layout of a `model.safetensors`, or of all the files that a `model.safetensors.index.json` names.
 
+    The same for torch archives, such as `pytorch_model.bin` and `pytorch_model.bin.index.json`.
+
     Raises:
         CheckpointError: a file is missing or damaged, or a file and the index do not name the same tensors.
     """
@@ -60,7 +62,7 @@ def read_sharded_layout(index: Path) -> dict[str, Tensor]:
 
 
 def shard_files(index: Path) -> list[Path]:
-    """The weight files behind a `model.safetensors` or its index, in order of their names."""
+    """The weight files behind a `model.safetensors`, a `pytorch_model.bin` or an index, in order of their names."""
     if not index.name.endswith(INDEX_SUFFIX):
         return [index]
     return [index.parent / name for name in sorted(set(_weight_map(index).values()))]
@@ -112,8 +114,9 @@ def _weight_map(index: Path) -> dict[str, str]:
         places = json.loads(index.read_bytes())["weight_map"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{index.name} has no weight_map") from error
+    kind = Path(index.name.removesuffix(INDEX_SUFFIX)).suffix
     if not isinstance(places, dict) or not all(
-        isinstance(name, str) and Path(name).name == name and name.endswith(".safetensors") for name in places.values()
+        isinstance(name, str) and Path(name).name == name and Path(name).suffix == kind for name in places.values()
     ):
-        raise CheckpointError(f"{index.name} names something else than safetensors files beside it")
+        raise CheckpointError(f"{index.name} names something else than {kind.removeprefix('.')} files beside it")
     return places

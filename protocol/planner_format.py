@@ -10,17 +10,17 @@ Planner text is data: it is read by a strict JSON parser, never evaluated and ne
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 
 from mmedagent.protocol.errors import MalformedPlanError
 from mmedagent.protocol.plan import Action, Plan
+from mmedagent.protocol.strict_json import read_json
 from mmedagent.protocol.types import JsonObject
 
 THOUGHTS, ACTIONS, VALUE = '"thoughts🤔"', '"actions🚀"', '"value👉"'
 MAX_PLAN_CHARACTERS = 64_000
-MAX_NESTING = 32
 IMAGE_PLACEHOLDERS = frozenset({"", "<image>", "<imagepath>"})
 
 
@@ -44,14 +44,17 @@ def parse_plan(text: str) -> Plan:
     if not found:
         raise MalformedPlanError("A plan has actions after its thoughts.")
     rest = rest.lstrip()
-    entries, end = _read_json(rest)
+    try:
+        entries, end = read_json(rest)
+    except ValueError as error:
+        raise MalformedPlanError(f"The actions are {error}.") from error
     tail = rest[end:].lstrip()
     if not tail.startswith(VALUE):
         raise MalformedPlanError("A plan has its value right after its actions.")
     try:
         return Plan(
             thoughts=thoughts.strip(),
-            actions=tuple(_read_action(entry) for entry in _as_list(entries)),
+            actions=tuple(read_action(entry) for entry in _as_list(entries)),
             value=tail.removeprefix(VALUE).strip(),
         )
     except ValidationError as error:
@@ -64,43 +67,17 @@ def second_turn(outputs: list[tuple[str, JsonObject]], question: str) -> str:
     return "\n".join(lines) + f"\n\nAnswer my first question: {question}"
 
 
-def _read_json(text: str) -> tuple[Any, int]:
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
-    try:
-        value, end = decoder.raw_decode(text)
-        too_deep = _nesting(value) > MAX_NESTING
-    except ValueError as error:
-        raise MalformedPlanError("The actions are not valid JSON.") from error
-    except RecursionError as error:
-        raise MalformedPlanError("The actions are nested too deeply.") from error
-    if too_deep:
-        raise MalformedPlanError("The actions are nested too deeply.")
-    return value, end
-
-
-def _nesting(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return 0 if inner is None else 1 + max(map(_nesting, inner), default=0)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("duplicate key")
-    return found
-
-
 def _as_list(entries: Any) -> list[Any]:
     if not isinstance(entries, list):
         raise MalformedPlanError("The actions are not a list.")
     return entries
 
 
-def _read_action(entry: Any) -> Action:
+def read_action(entry: Any) -> Action:
+    """One action from its JSON; a placeholder for the turn's image is left out.
+
+    Raises `MalformedPlanError` for anything but a name and parameters, `ValidationError` for what is over its bounds.
+    """
     if not isinstance(entry, dict) or not {"API_name"} <= entry.keys() <= {"API_name", "API_params"}:
         raise MalformedPlanError("An action has an API_name and API_params, and nothing else.")
     action = Action.model_validate(entry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from referencing import Registry
@@ -9,6 +11,7 @@ from referencing.exceptions import Unresolvable
 
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import InvalidParametersError, InvalidRequestError, WorkerError
+from mmedagent.protocol.references import references_of
 from mmedagent.protocol.types import JsonObject
 
 MAX_MESSAGE = 300
@@ -33,24 +36,35 @@ class CardValidator:
 
     def check_parameters(self, parameters: JsonObject) -> None:
         """Raises `InvalidParametersError`, naming the field and what is wrong with it."""
-        error = self._first_error(self._parameters, parameters)
-        if error is not None:
-            raise InvalidParametersError(f"Parameters of {self._card.name}: {_sentence(error)}")
+        self._refuse_parameters(self._errors(self._parameters, parameters))
+
+    def check_planned(self, parameters: JsonObject) -> None:
+        """As `check_parameters`, for parameters whose references are not filled in: one may stand for anything."""
+        errors = self._errors(self._parameters, parameters)
+        self._refuse_parameters(error for error in errors if not _is_reference(error.instance))
 
     def check_result(self, data: JsonObject) -> None:
         """Raises `WorkerError`: a tool that breaks its own schema has failed."""
-        error = self._first_error(self._result, data)
+        error = best_match(self._errors(self._result, data))
         if error is not None:
             raise WorkerError(f"The result of {self._card.name} is not what its card promises: {_sentence(error)}")
 
-    def _first_error(self, validator: Draft202012Validator, value: JsonObject) -> ValidationError | None:
+    def _refuse_parameters(self, errors: Iterator[ValidationError]) -> None:
+        error = best_match(errors)
+        if error is not None:
+            raise InvalidParametersError(f"Parameters of {self._card.name}: {_sentence(error)}")
+
+    def _errors(self, validator: Draft202012Validator, value: JsonObject) -> Iterator[ValidationError]:
         try:
-            error: ValidationError | None = best_match(validator.iter_errors(value))
+            yield from validator.iter_errors(value)
         except Unresolvable as missing:
             raise WorkerError(
                 f"The card of {self._card.name} refers to a schema that it does not contain."
             ) from missing
-        return error
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and bool(references_of(value))
 
 
 def _sentence(error: ValidationError | SchemaError) -> str:

@@ -83,5 +83,5 @@ def _refuse_original(folder: Path) -> None:
     if original or (folder / ORIGINAL_ADAPTER).is_file():
         raise CheckpointError(
             f"The folder {folder.name} is in the layout of the original LLaVA code. It has to be converted to the "
-            "LlavaForConditionalGeneration format first, and this version has no converter yet."
+            "LlavaForConditionalGeneration format first: mmedagent models convert."
         )

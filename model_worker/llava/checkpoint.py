@@ -32,8 +32,10 @@ class PlannerManifest(WireType):
     """`planner.json`. Paths are relative to its folder; every file in `sha256` is checked before anything is loaded.
 
     `base` holds a `LlavaForConditionalGeneration` with its processor, `adapter` a peft LoRA adapter. `tools_in_prompt`
-    is for planners that were trained with the list of tools in the prompt, which MMedAgent's was not. `label` goes with
-    every answer, for example that the weights are for demonstration only.
+    is for planners that were trained with the list of tools in the prompt, which MMedAgent's was not. `constrained`
+    keeps every reply within the grammar of plans. Up to `max_batch` replies are written at once; `cache_mb` MiB hold
+    what was read of earlier prompts and images. `label` goes with every answer, for example that the weights are for
+    demonstration only.
     """
 
     name: ShortText
@@ -42,6 +44,9 @@ class PlannerManifest(WireType):
     adapter: RelativePath | None = None
     max_new_tokens: int = Field(ge=1, le=8_192)
     tools_in_prompt: bool = False
+    constrained: bool = True
+    max_batch: int = Field(default=8, ge=1, le=256)
+    cache_mb: int = Field(default=512, ge=0, le=1_048_576)
     label: ShortText = ""
     sha256: dict[RelativePath, Sha256] = Field(default_factory=dict, max_length=1_000)
 

@@ -1,42 +1,28 @@
-"""Greedy decoding, one token at a time, in the caller's thread: whoever reads can stop it between any two tokens."""
+"""Choosing tokens freely, and turning tokens into text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from mmedagent.protocol.errors import MalformedPlanError
 
 
-def generate(
-    model: Any, inputs: Mapping[str, Tensor], *, stop: frozenset[int], vocabulary: int, limit: int
-) -> Iterator[int]:
-    """Yield token ids until one of `stop`, which is not yielded.
+class FreeChoice:
+    """Greedy, without a grammar. Ids from `vocabulary` on are padding of the embedding table and never chosen."""
 
-    `inputs` are the processor's, with `input_ids` of shape (1, length). Ids from `vocabulary` on are padding of the
-    embedding table and never chosen. Nothing is computed before the next token is asked for.
-    Raises `MalformedPlanError` when `limit` tokens did not end the text.
-    """
-    cache = DynamicCache(config=model.config.text_config)
-    inputs = dict(inputs)
-    for _ in range(limit):
-        token = int(next_logits(model, inputs, cache)[:vocabulary].argmax())
-        if token in stop:
-            return
-        yield token
-        inputs = {"input_ids": torch.tensor([[token]], device=model.device)}
-    raise MalformedPlanError(f"The plan did not end within {limit} tokens.")
+    def __init__(self, vocabulary: int, limit: int) -> None:
+        self._vocabulary = vocabulary
+        self._limit = limit
+        self._chosen = 0
 
-
-@torch.inference_mode()
-def next_logits(model: Any, inputs: Mapping[str, Tensor], cache: DynamicCache | None = None) -> Tensor:
-    """The scores of the next token, shape (vocabulary,), float32. Fills the cache, where one is given."""
-    logits: Tensor = model(**inputs, past_key_values=cache, use_cache=cache is not None, logits_to_keep=1).logits
-    return logits[0, -1].float()
+    def choose(self, scores: Tensor) -> int:
+        """The best token. Raises `MalformedPlanError` when `limit` tokens did not end the text."""
+        if self._chosen >= self._limit:
+            raise MalformedPlanError(f"The plan did not end within {self._limit} tokens.")
+        self._chosen += 1
+        return int(scores[: self._vocabulary].argmax())
 
 
 class TextAssembler:

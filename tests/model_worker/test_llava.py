@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from PIL import Image
 
 from mmedagent.model_worker.llava import LlavaPlanner
 from mmedagent.model_worker.llava.checkpoint import read_manifest
-from mmedagent.model_worker.llava.generation import TextAssembler, generate, next_logits
+from mmedagent.model_worker.llava.generation import TextAssembler
 from mmedagent.model_worker.llava.weights import attach_adapter, load_base, load_llava, load_processor
+from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import CancelledError, MalformedPlanError, TooLargeError
 from mmedagent.protocol.invocation import ToolResult
 from mmedagent.protocol.plan import Action, ChatMessage, Plan, PlannerRequest, Step, StepDone, ThoughtsDelta, assemble
@@ -22,7 +22,7 @@ from mmedagent.protocol.planner_format import ACTIONS, THOUGHTS, VALUE
 from mmedagent.protocol.prompts import render_prompt, render_reply
 from mmedagent.serving.tool import PixelArray
 from support.results import provenance
-from tiny_llava import Lesson, edit_json, edit_tensors, train_adapter, write_checkpoint
+from tiny_llava import Lesson, edit_json, edit_tensors, next_logits, train_adapter, write_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -146,6 +146,19 @@ def test_a_malformed_plan_is_asked_for_again_and_goes_on_from_what_was_streamed(
     assert [event.type for event in events].count("actions") == 1
 
 
+def test_within_the_grammar_a_trained_planner_plans_the_same_and_an_untrained_one_at_least_a_plan(
+    trained: Path, untrained: Path, tmp_path: Path
+) -> None:
+    request = WHERE.model_copy(update={"tools": built_in_cards()})
+    for folder, expected in ((trained, FIND_LIVER), (untrained, None)):
+        shutil.copytree(folder, tmp_path / folder.name)
+        edit_json(tmp_path / folder.name / "planner.json", constrained=True)
+        planner = LlavaPlanner(checkpoint=tmp_path / folder.name)
+        planner.load("cpu")
+        plan = assemble(planner.step(request, BRIGHT, carry_on))
+        assert plan == expected or (expected is None and plan.value)
+
+
 def test_an_untrained_model_raises_after_it_was_asked_again(untrained: Path) -> None:
     planner = LlavaPlanner(checkpoint=untrained)
     planner.load("cpu")
@@ -186,31 +199,6 @@ def test_cancelling_stops_between_two_tokens(planner: LlavaPlanner) -> None:
 
 
 # The network
-
-
-def test_nothing_is_computed_before_the_next_token_is_asked_for(trained: Path) -> None:
-    loaded = load_llava(trained, read_manifest(trained), "cpu")
-    passes: list[int] = []
-    loaded.model.register_forward_hook(lambda *_: passes.append(1))
-    inputs = loaded.processor(text=["USER: hello ASSISTANT:"], return_tensors="pt")
-
-    tokens = generate(loaded.model, inputs, stop=frozenset(), vocabulary=300, limit=100)
-
-    assert all(token < 300 for token in islice(tokens, 5))
-    assert len(passes) == 5
-
-
-def test_cached_decoding_equals_recomputing(trained: Path) -> None:
-    loaded = load_llava(trained, read_manifest(trained), "cpu")
-    images = [Image.fromarray(BRIGHT).convert("RGB")]
-    inputs = dict(loaded.processor(text=[render_prompt(WHERE, has_image=True)], images=images, return_tensors="pt"))
-    vocabulary = len(loaded.processor.tokenizer)
-    cached = list(islice(generate(loaded.model, inputs, stop=frozenset(), vocabulary=vocabulary, limit=20), 20))
-
-    for token in cached:
-        assert int(next_logits(loaded.model, inputs)[:vocabulary].argmax()) == token
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([[token]])], dim=1)
-        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
 
 
 def test_merged_and_unmerged_adapter_agree_and_differ_from_the_base(trained: Path) -> None:

@@ -12,7 +12,8 @@ from mmedagent.model_worker.llava.stream import PlanSplitter
 from mmedagent.model_worker.planner import StepEvent
 from mmedagent.protocol.errors import MalformedPlanError
 from mmedagent.protocol.plan import Action, ActionsReady, Plan, ThoughtsDelta, ValueDelta, assemble
-from mmedagent.protocol.planner_format import ACTIONS, MAX_NESTING, THOUGHTS, VALUE, parse_plan, render_plan
+from mmedagent.protocol.planner_format import ACTIONS, THOUGHTS, VALUE, parse_plan, render_plan
+from mmedagent.protocol.strict_json import MAX_NESTING
 
 PROSE = st.text(max_size=40).map(str.strip)
 KEYS = st.text(min_size=1, max_size=8).filter(lambda key: key != "image")

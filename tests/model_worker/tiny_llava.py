@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,12 @@ class Lesson:
     correction: str | None = None
 
 
-def write_checkpoint(folder: Path, lessons: Sequence[Lesson], *, rank: int = 32, seed: int = 0) -> None:
+def write_checkpoint(
+    folder: Path, lessons: Sequence[Lesson], *, rank: int = 32, seed: int = 0, constrained: bool = False
+) -> None:
     """A random LLaVA in `base`, a LoRA adapter that does nothing yet in `adapter`, and the `planner.json` of both."""
     torch.manual_seed(seed)
-    processor = _processor([f"{_prompt(lesson)} {lesson.reply}" for lesson in lessons])
+    processor = tiny_processor([f"{_prompt(lesson)} {lesson.reply}" for lesson in lessons])
     model = LlavaForConditionalGeneration(_config(processor.tokenizer))
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.save_pretrained(folder / "base")
@@ -54,7 +56,7 @@ def write_checkpoint(folder: Path, lessons: Sequence[Lesson], *, rank: int = 32,
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
     get_peft_model(model, config).save_pretrained(folder / "adapter")
     manifest = {"name": "tiny", "version": "1.0.0", "base": "base", "adapter": "adapter", "max_new_tokens": 200}
-    (folder / "planner.json").write_text(json.dumps(manifest))
+    (folder / "planner.json").write_text(json.dumps({**manifest, "constrained": constrained}))
 
 
 def train_adapter(folder: Path, lessons: Sequence[Lesson], *, steps: int, loss_below: float, seed: int = 0) -> float:
@@ -79,6 +81,13 @@ def train_adapter(folder: Path, lessons: Sequence[Lesson], *, steps: int, loss_b
             break
     model.save_pretrained(folder / "adapter")
     return loss.item()
+
+
+def next_logits(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The model's own scores of the token after a whole input, read at once, shape (vocabulary,)."""
+    with torch.inference_mode():
+        logits: torch.Tensor = model(**inputs, use_cache=False, logits_to_keep=1).logits
+    return logits[0, -1].float()
 
 
 def edit_json(path: Path, **changes: object) -> None:
@@ -108,7 +117,8 @@ def _encoded(processor: Any, lesson: Lesson) -> dict[str, torch.Tensor]:
     return {**batch, "labels": labels}
 
 
-def _processor(texts: list[str]) -> Any:
+def tiny_processor(texts: list[str]) -> Any:
+    """A processor whose byte-level vocabulary was learnt from the texts."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()

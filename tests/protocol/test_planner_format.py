@@ -21,13 +21,13 @@ from mmedagent.protocol.plan import (
 )
 from mmedagent.protocol.planner_format import (
     ACTIONS,
-    MAX_NESTING,
     THOUGHTS,
     VALUE,
     parse_plan,
     render_plan,
     second_turn,
 )
+from mmedagent.protocol.strict_json import MAX_NESTING
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(

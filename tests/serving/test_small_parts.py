@@ -142,6 +142,16 @@ def test_what_breaks_a_schema_is_named() -> None:
         check.check_result({"boxes": [[0, 0, 1, 2]]})
 
 
+def test_a_reference_passes_for_whatever_is_wanted_in_its_place() -> None:
+    check = CardValidator(make_card("echo", {"boxes": BOXES, "count": {"type": "integer"}}, required=["boxes"]))
+    check.check_planned({"boxes": "$1.boxes", "count": "$2.count"})
+    check.check_planned({"boxes": ["$1.box", [0, 0, 1, 1]]})
+    with pytest.raises(InvalidParametersError, match="boxes"):
+        check.check_planned({"boxes": "all of $1.boxes"})
+    with pytest.raises(InvalidParametersError, match="required"):
+        check.check_planned({"count": "$1.count"})
+
+
 def test_schemas_are_checked_and_never_fetched() -> None:
     elsewhere = make_card("echo", {"boxes": {"$ref": "http://127.0.0.1:1/schema.json"}})
     check_schemas(elsewhere)
