@@ -15,7 +15,7 @@ from mmedagent.networks.glance import CONFIG as GLANCE_CONFIG
 from mmedagent.networks.glance import LoadedGlance, load_glance
 from mmedagent.networks.minilm import MINILM_SHA256, load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
-from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, TAGS, TASKS, PlannerNet, merge_lora
+from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, REFERS, TAGS, TASKS, PlannerNet, merge_lora
 
 
 class LoraSettings(BaseModel):
@@ -43,6 +43,7 @@ class PlannerConfig(BaseModel):
     outcomes: tuple[str, ...]
     tasks: tuple[str, ...]
     tags: tuple[str, ...]
+    refers: tuple[str, ...]
     lora: LoraSettings
     temperature: float = Field(gt=0)
     threshold: float = Field(ge=0, le=1)
@@ -73,8 +74,8 @@ def read_config(folder: Path) -> PlannerConfig:
         config = PlannerConfig.model_validate_json((folder / "config.json").read_text("utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise CheckpointError("config.json of the planner is missing or malformed") from error
-    if (config.outcomes, config.tasks, config.tags) != (OUTCOMES, TASKS, TAGS):
-        raise CheckpointError("the planner's checkpoint is of another version: its outcomes, tasks or tags differ")
+    if (config.outcomes, config.tasks, config.tags, config.refers) != (OUTCOMES, TASKS, TAGS, REFERS):
+        raise CheckpointError("the planner's checkpoint is of another version: its outcomes or tags differ")
     if config.minilm_sha256 != MINILM_SHA256:
         raise CheckpointError("the planner's checkpoint was trained on another MiniLM")
     return config

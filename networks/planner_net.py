@@ -2,9 +2,9 @@
 
 An ask is read in one pass. MiniLM's token states are averaged to words; each word says whether a new part of the ask
 begins with it and whether it belongs to a name or a passage to copy (BIO tags); the mean over the words of a part says
-what the part asks for (its outcome, and for classification its task). The base weights stay frozen and are not in the
-checkpoint: it holds the LoRA factors (Hu et al. 2021, arXiv 2106.09685; r = 128 and alpha = 256 as in MMedAgent,
-arXiv 2407.02483) and the heads.
+what the part asks for: its outcome, for classification its task, and whether it means something named before. The base
+weights stay frozen and are not in the checkpoint: it holds the LoRA factors (Hu et al. 2021, arXiv 2106.09685; r = 128
+and alpha = 256 as in MMedAgent, arXiv 2407.02483) and the heads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,18 @@ from mmedagent.networks.minilm import MINILM_WIDTH
 from mmedagent.protocol.cards import BUILT_IN
 
 TOOLS = BUILT_IN
-OUTCOMES = (*TOOLS, "greeting", "thanks", "abilities", "image_question", "clarify", "unsafe", "off_topic")
-HARMLESS = ("greeting", "thanks", "abilities", "image_question", "clarify", "off_topic")
+OUTCOMES = (
+    *TOOLS, "greeting", "thanks", "abilities", "image_question", "clarify", "unsafe", "off_topic", "again", "recall",
+)  # fmt: skip
+"""What a part may ask for: a tool, something without one, the tool of the ask before, or an earlier result."""
+
+HARMLESS = ("greeting", "thanks", "abilities", "image_question", "clarify", "off_topic", "recall")
 """Outcomes that are answered in words; taking one for another does no harm, so they share their confidence."""
 
 TASKS = ("modality", "anatomy", "histology", "finding", "labels")
+REFERS = ("nothing", "before", "other")
+"""What a part means that it does not name: nothing, what was named before, or the opposite side of that."""
+
 TAGS = ("O", "B-name", "I-name", "B-passage", "I-passage")
 LORA_TARGETS = ("query", "key", "value", "dense")
 MAX_TOKENS = 128
@@ -59,6 +66,15 @@ class AskHeads(nn.Module):
         self.tag = nn.Linear(MINILM_WIDTH, len(TAGS))
         self.outcome = nn.Linear(MINILM_WIDTH, len(OUTCOMES))
         self.task = nn.Linear(MINILM_WIDTH, len(TASKS))
+        self.refers = nn.Linear(MINILM_WIDTH, len(REFERS))
+
+
+class PartLogits(NamedTuple):
+    """Logits of each part's outcome (n, parts, 16), task (n, parts, 5) and reference (n, parts, 3)."""
+
+    outcome: Tensor
+    task: Tensor
+    refers: Tensor
 
 
 class PlannerNet(nn.Module):
@@ -79,13 +95,10 @@ class PlannerNet(nn.Module):
         states = self.heads.dropout(states)
         return self.heads.begin(states).squeeze(-1), self.heads.tag(states)
 
-    def part_logits(self, states: Tensor, part: Tensor, parts: int) -> tuple[Tensor, Tensor]:
-        """Logits of outcome (n, parts, 14) and task (n, parts, 5).
-
-        `part` (n, words) numbers the part that a word belongs to, from 0, or is -1.
-        """
+    def part_logits(self, states: Tensor, part: Tensor, parts: int) -> PartLogits:
+        """`part` (n, words) numbers the part that a word belongs to, from 0, or is -1."""
         pooled = self.heads.dropout(mean_by_group(states, part, parts))
-        return self.heads.outcome(pooled), self.heads.task(pooled)
+        return PartLogits(self.heads.outcome(pooled), self.heads.task(pooled), self.heads.refers(pooled))
 
 
 def mean_by_group(states: Tensor, group: Tensor, groups: int) -> Tensor:

@@ -28,6 +28,7 @@ class Part:
         names: names copied from the ask: objects, labels or options.
         passages: longer copies: a question, an indication.
         task: for classification, one of modality, anatomy, histology, finding and labels.
+        refers: what it means that it does not name: "nothing", what was named "before", or the "other" side of that.
         confidence: calibrated probability of `outcome`, or of any harmless outcome where it is one.
         runner_up: the next probable outcome.
     """
@@ -37,6 +38,7 @@ class Part:
     names: tuple[str, ...] = ()
     passages: tuple[str, ...] = ()
     task: str | None = None
+    refers: str = "nothing"
     confidence: float = 1.0
     runner_up: str = ""
 
@@ -62,10 +64,10 @@ def without_joints(words: str) -> str:
 
 
 def merged(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Neighbouring parts with the same outcome and task as one; the lower confidence counts."""
+    """Neighbouring parts with the same outcome, task and reference as one; the lower confidence counts."""
     found: list[Part] = []
     for part in parts:
-        if found and (found[-1].outcome, found[-1].task) == (part.outcome, part.task):
+        if found and _wanted(found[-1]) == _wanted(part):
             last = found[-1]
             found[-1] = replace(
                 last if last.confidence <= part.confidence else part,
@@ -76,6 +78,10 @@ def merged(parts: Sequence[Part]) -> tuple[Part, ...]:
         else:
             found.append(part)
     return tuple(found)
+
+
+def _wanted(part: Part) -> tuple[str, str | None, str]:
+    return part.outcome, part.task, part.refers
 
 
 def plan_parts(parts: Sequence[Part], ask: AskText, tools: Collection[str]) -> tuple[PlannedPart, ...]:

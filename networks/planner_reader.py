@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from tokenizers import Encoding, Tokenizer
-from torch import Tensor
 
-from mmedagent.networks.planner_net import HARMLESS, OUTCOMES, TAGS, TASKS, AskBatch, PlannerNet
+from mmedagent.networks.planner_net import HARMLESS, OUTCOMES, REFERS, TAGS, TASKS, AskBatch, PartLogits, PlannerNet
 from mmedagent.networks.planner_parts import Part, merged
 from mmedagent.networks.planner_text import AskText, words_of
 
@@ -79,12 +78,10 @@ class AskReader:
         count = int(part_of_word[-1]) + 1
         padded = torch.full((1, tokenised.batch.words), -1)
         padded[0, : len(words)] = part_of_word
-        outcomes, tasks = self.net.part_logits(states, padded.to(states.device), count)
+        logits = self.net.part_logits(states, padded.to(states.device), count)
         names = [TAGS[index] for index in tags[0, : len(words)].argmax(-1).tolist()]
         return merged(
-            self._parts(
-                ask, words, part_of_word.tolist(), names, (outcomes[0] / self.temperature).cpu(), tasks[0].cpu()
-            )
+            self._parts(ask, words, part_of_word.tolist(), names, PartLogits(*(one[0].cpu() for one in logits)))
         )
 
     def _parts(
@@ -93,13 +90,12 @@ class AskReader:
         words: Sequence[tuple[int, int]],
         part_of_word: list[int],
         tags: list[str],
-        outcomes: Tensor,
-        tasks: Tensor,
+        said: PartLogits,
     ) -> list[Part]:
         parts: list[Part] = []
-        for number in range(len(outcomes)):
+        for number in range(len(said.outcome)):
             own = [index for index, part in enumerate(part_of_word) if part == number]
-            logits = outcomes[number].clone()
+            logits = said.outcome[number] / self.temperature
             placed = ask.has_coordinates or bool(ask.problems)
             if not placed and all(part.outcome != "grounding" for part in parts):
                 logits[_SEGMENTATION] = -torch.inf
@@ -112,7 +108,8 @@ class AskReader:
                     words=ask.text[words[own[0]][0] : words[own[-1]][1]],
                     names=_copied(ask.text, words, own, tags, "name"),
                     passages=_copied(ask.text, words, own, tags, "passage"),
-                    task=TASKS[int(tasks[number].argmax())] if outcome == "classification" else None,
+                    task=TASKS[int(said.task[number].argmax())] if outcome == "classification" else None,
+                    refers=REFERS[int(said.refers[number].argmax())],
                     confidence=float(probabilities[_HARMLESS].sum() if outcome in HARMLESS else best.values[0]),
                     runner_up=OUTCOMES[int(best.indices[1])],
                 )

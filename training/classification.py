@@ -4,8 +4,10 @@
     python -m mmedagent.training.text_bank --pool build/pool --out build/texts.safetensors
     python -m mmedagent.training.classification --pool build/pool --texts build/texts.safetensors --minutes 60
 
-The vision tower starts from random weights; the text tower is MiniLM, frozen, with a learnt projection. A run that was
-stopped goes on from its last state in `--work`. Temperatures are fitted on images that were held out of the training.
+The vision tower starts from random weights. Beside the words it learns in which cell of its last feature map which
+structure is, which every image teaches it many times over. The text tower is MiniLM, frozen, with a learnt projection.
+A run that was stopped goes on from its last state in `--work`. Temperatures are fitted on images that were held out of
+the training.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +30,9 @@ from mmedagent.networks.clip import CONFIG_FILE, TEXT_PREFIX, build_network
 from mmedagent.networks.minilm import MINILM_SHA256
 from mmedagent.training.classification_captions import PROMPTS, TEMPLATES
 from mmedagent.training.classification_loss import GATE, TASKS, Texts, loss_of, targets_of
+from mmedagent.training.coverage import coverage_of, dice_of_shown
 from mmedagent.training.feed import Batch, Run, autocast, batches
+from mmedagent.training.grounding_names import load_names
 from mmedagent.training.pool import Row
 from mmedagent.training.text_bank import TextBank, read
 from mmedagent.training.variation import Frames, Geometry, vary
@@ -40,9 +44,16 @@ SHARES = {
     "other": 0.24,
 }  # fmt: skip
 PEAK_RATE, WARM_UP, DECAY, CLIP = 2e-3, 200, 0.05, 1.0
-CLOSE_SHARE = 0.2
+CLOSE_SHARE = 0.3
 WIDE = Geometry(zoom=(0.85, 1.3), stretch=0.15, turn=0.08)
-NEAR = Geometry(zoom=(0.35, 0.8), stretch=0.2, turn=0.2)
+NEAR = Geometry(zoom=(0.2, 0.8), stretch=0.2, turn=0.2)
+CELLS = SIZE // 32
+"""Cells along a side of the vision tower's last feature map."""
+
+WHERE = tuple(one for one in load_names().structures if not one.name.startswith(("left ", "right ")))
+"""Structures whose place is learnt beside the words. Views are mirrored, so those with a side are left out."""
+
+DENSE_WEIGHT = 0.5
 FITTED_BATCHES = 12
 MEAN, STD = (0.45, 0.45, 0.45), (0.27, 0.27, 0.27)
 
@@ -77,9 +88,23 @@ def new_network(config: Mapping[str, Any]) -> CustomTextCLIP:
     return network
 
 
-def views(batch: Batch, device: torch.device) -> tuple[Tensor, list[bool]]:
-    """Images scaled for the network, float32 (n, 3, SIZE, SIZE), and which views show too little but the modality."""
-    images, _ = batch.to(device)
+class Views(NamedTuple):
+    """A batch as the network sees it.
+
+    Attributes:
+        pixels: float32 (n, 3, SIZE, SIZE), normalised.
+        close: which views show too little for more than the modality.
+        coverage: how much of each cell each of the `WHERE` structures covers, (n, structures, CELLS, CELLS).
+    """
+
+    pixels: Tensor
+    close: list[bool]
+    coverage: Tensor
+
+
+def views(batch: Batch, device: torch.device) -> Views:
+    """Random views of a batch."""
+    images, bits = batch.to(device)
     count = len(images)
     flips = torch.rand(2, count, device=device) < torch.tensor([[0.5], [0.12]], device=device)
     close = torch.rand(count) < CLOSE_SHARE
@@ -87,7 +112,8 @@ def views(batch: Batch, device: torch.device) -> tuple[Tensor, list[bool]]:
     view = Frames(torch.where(close.to(device)[:, None, None], near.theta, wide.theta))
     seen = vary(functional.interpolate(view.apply(images), (SIZE, SIZE), mode="bilinear", antialias=True))
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return (seen - mean) / std, close.tolist()
+    coverage = coverage_of(WHERE, bits, batch.rows, view, CELLS)
+    return Views((seen - mean) / std, close.tolist(), coverage)
 
 
 class Trainer:
@@ -96,25 +122,36 @@ class Trainer:
     def __init__(self, bank: TextBank, device: torch.device, start: Path | None = None) -> None:
         self.config, self.device = architecture(SIZE), device
         self.network = new_network(self.config).to(device).train()
+        self.where = nn.Conv2d(self.network.visual.trunk.num_features, len(WHERE), 1).to(device)
+        nn.init.constant_(self.where.get_parameter("bias"), -4.0)
+        self.parts = nn.ModuleDict({"network": self.network, "where": self.where})
         if start is not None:
             load_strict(self.network, load_state(start / "model.safetensors"))
         self.texts = Texts(bank.sentences, device)
         self.rng = np.random.default_rng(0)
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Unit vectors float32 (n, d)."""
+    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit vectors float32 (n, d), and where the structures are, logits (n, structures, CELLS, CELLS)."""
+        tower = self.network.visual
         with autocast(self.device):
-            features = self.network.visual(pixels.contiguous(memory_format=torch.channels_last))
-        return functional.normalize(features.float(), dim=1)
+            maps = tower.trunk.forward_features(pixels.contiguous(memory_format=torch.channels_last))
+            features, where = tower.head(tower.trunk.forward_head(maps)), self.where(maps)
+        return functional.normalize(features.float(), dim=1), where.float()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """What an update lowers; the scale of the logits is kept within its range."""
         with torch.no_grad():
             self.network.logit_scale.clamp_(0, math.log(60))
-        pixels, close = views(batch, self.device)
-        targets = targets_of(batch.rows, close, self.rng)
+        seen = views(batch, self.device)
+        targets = targets_of(batch.rows, seen.close, self.rng)
+        vectors, where = self.encode(seen.pixels)
         scale = self.network.logit_scale.exp()
-        return {"loss": loss_of(self.encode(pixels), scale, targets, self.texts, self.network.text.proj, self.rng)}
+        entropy = functional.binary_cross_entropy_with_logits(where, seen.coverage, reduction="sum")
+        dense = 0.02 * entropy / len(where) + dice_of_shown(where, seen.coverage, least=0.1)
+        return {
+            "words": loss_of(vectors, scale, targets, self.texts, self.network.text.proj, self.rng),
+            "dense": DENSE_WEIGHT * dense,
+        }
 
 
 def mix(state: dict[str, Tensor], start: Mapping[str, Tensor], keep: float) -> None:
@@ -134,16 +171,16 @@ def calibrate(trainer: Trainer, pool: Path, images: int) -> tuple[dict[str, floa
 
     Source: Guo et al., On Calibration of Modern Neural Networks (arXiv 1706.04599).
     """
-    source = batches(pool, SHARES, images, seed=77, masks=False)
+    source = batches(pool, SHARES, images, seed=77)
     vectors: list[Tensor] = []
     rows: list[Row] = []
     close: list[bool] = []
     for _ in range(FITTED_BATCHES):
         batch = next(source)
-        pixels, near = views(batch, trainer.device)
-        vectors.append(trainer.encode(pixels))
+        seen = views(batch, trainer.device)
+        vectors.append(trainer.encode(seen.pixels)[0])
         rows += batch.rows
-        close += near
+        close += seen.close
     images_, targets = torch.cat(vectors), targets_of(rows, close, trainer.rng)
     scale = float(trainer.network.logit_scale.exp())
     temperatures, accuracies = {}, {}
@@ -208,8 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bank = read(options.texts)
     trainer = Trainer(bank, device, options.start)
     path, seconds = options.work / "last.pt", 60 * options.minutes
-    run = Run("classification", path, trainer.network, trainer.network, options.rate, DECAY, seconds)
-    source = batches(options.pool, SHARES, options.images, seed=2000 + run.count, masks=False)
+    run = Run("classification", path, trainer.parts, trainer.network, options.rate, DECAY, seconds)
+    source = batches(options.pool, SHARES, options.images, seed=2000 + run.count)
     run.train(lambda: trainer.losses(next(source)), WARM_UP, CLIP)
     if options.start:
         mix(run.average.state, load_state(options.start / "model.safetensors"), options.keep)

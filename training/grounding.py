@@ -41,6 +41,7 @@ SET_FROM, SET_FULL = 0.03, 0.1
 """Shares of the time at which the set loss sets in and reaches its weight."""
 
 START_SCALE = 0.05
+TRUNK = Path("build/trunk/last.pt")
 MINILM_TEXT = {
     "model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
     "intermediate_size": 1536, "vocab_size": 30522,
@@ -71,7 +72,10 @@ class Trainer:
     """The network with what only its training has, and how a batch becomes losses."""
 
     def __init__(self, texts: Path, device: torch.device, trunk: Path | None = None, start: Path | None = None) -> None:
-        """`trunk` is the state of a run of `training.trunk`, `start` a finished folder of this training."""
+        """`trunk` is the state of a run of `training.trunk`, `start` a finished folder of this training.
+
+        With both, the trunk takes the place of that of the folder.
+        """
         self.device = device
         small = {**ARCHITECTURE, "text_config": {**MINILM_TEXT, "num_hidden_layers": 1, "vocab_size": 8}}
         self.network = build_network(small).train()
@@ -81,12 +85,12 @@ class Trainer:
             self.network.model.decoder.layer_norm.weight.fill_(START_SCALE)
         self.network.model.text_backbone = KnownText()
         backbone = self.network.model.backbone.requires_grad_(requires_grad=True)
-        if trunk is not None:
-            pretrained = torch.load(trunk, weights_only=True)["average"]
-            load_strict(backbone.conv_encoder.model, without_counts(pretrained))
         if start is not None:
             state = load_state(start / "model.safetensors")
             load_strict(self.network, with_tied(state, ARCHITECTURE["decoder_layers"]))
+        if trunk is not None:
+            pretrained = torch.load(trunk, weights_only=True)["average"]
+            load_strict(backbone.conv_encoder.model, without_counts(pretrained))
         self.set_from, self.set_full = (SET_FROM, SET_FULL) if start is None else (-1.0, 0.0)
         width = ARCHITECTURE["d_model"]
         self.dense_text = nn.Linear(width, width)
@@ -157,7 +161,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--images", type=int, default=8, help="images a step")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
-    parser.add_argument("--trunk", type=Path, default=Path("build/trunk/last.pt"), help="state of training.trunk")
+    parser.add_argument("--trunk", type=Path, help=f"state of training.trunk; {TRUNK} where there is no --start")
     parser.add_argument("--start", type=Path, help="a finished folder whose weights to go on from")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -167,7 +171,8 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
     device = torch.device(options.device)
-    trainer = Trainer(options.texts, device, None if options.start else options.trunk, options.start)
+    trunk = options.trunk or (None if options.start else TRUNK)
+    trainer = Trainer(options.texts, device, trunk, options.start)
     path, seconds = options.work / "last.pt", 60 * options.minutes
     run = Run("grounding", path, trainer.parts, trainer.network, options.rate, DECAY, seconds)
     source = batches(options.pool, SHARES, options.images, seed=3000 + run.count)

@@ -18,7 +18,7 @@ import torch
 
 from mmedagent.networks.minilm import MINILM_SHA256, load_tokenizer
 from mmedagent.networks.planner_checkpoint import LoraSettings, PlannerConfig, load_planner, save_planner
-from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, TAGS, TASKS
+from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, REFERS, TAGS, TASKS
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.training.instructions.examples import examples
 from mmedagent.training.planner_asks import LORA_ALPHA, LORA_R, calibrate, confidence_threshold, fit_asks
@@ -39,9 +39,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start", type=Path, help="checkpoint folder to go on from")
+    parser.add_argument("--keep", type=float, default=0.0, help="share of the weights of --start to keep in the end")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    fit = fit_asks(arguments.steps, arguments.batch_size, arguments.seed, arguments.start)
+    fit = fit_asks(arguments.steps, arguments.batch_size, arguments.seed, arguments.start, arguments.keep)
     temperature = calibrate(fit.net, arguments.seed + 1)
     reader = AskReader(fit.net, load_tokenizer(max_tokens=MAX_TOKENS), temperature)
     config = PlannerConfig(
@@ -52,6 +53,7 @@ def main() -> None:
         outcomes=OUTCOMES,
         tasks=TASKS,
         tags=TAGS,
+        refers=REFERS,
         lora=LoraSettings(r=LORA_R, alpha=LORA_ALPHA),
         temperature=temperature,
         threshold=confidence_threshold(reader, arguments.seed + 1),

@@ -16,12 +16,13 @@ from mmedagent.networks.minilm import load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
 from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, PlannerNet
 from mmedagent.networks.planner_reader import AskReader
+from mmedagent.training.feed import Average, autocast
 from mmedagent.training.instructions.examples import examples
 from mmedagent.training.planner_batches import IGNORED, LabelledBatch, batches, labelled
 from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
 
 LORA_R, LORA_ALPHA = 128, 256.0
-WARM_UP = 0.05
+WARM_UP, AVERAGE_KEEP = 0.05, 0.99
 BEGIN_WEIGHT = 4.0
 """Few words begin a part, and a beginning that is missed loses a part."""
 
@@ -39,11 +40,13 @@ def fit_asks(
     batch_size: int,
     seed: int,
     start: Path | None = None,
+    keep: float = 0.0,
     lora_rate: float = 5e-4,
     head_rate: float = 2e-3,
 ) -> AskFit:
     """Train on the training share, from scratch or from the checkpoint in `start`.
 
+    `keep` is the share of the weights of the start that is mixed into the result (Wortsman et al., arXiv 2109.01903).
     Every example is drawn anew, so that no filling is seen twice.
     """
     torch.manual_seed(seed)
@@ -55,6 +58,9 @@ def fit_asks(
     lora = [parameter for parameter in net.encoder.parameters() if parameter.requires_grad]
     groups = [{"params": lora, "lr": lora_rate}, {"params": list(net.heads.parameters()), "lr": head_rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    trained = nn.ParameterList([*lora, *net.heads.parameters()])
+    first = [parameter.detach().clone() for parameter in trained]
+    average = Average(trained, keep=AVERAGE_KEEP)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     done = 0
     with Progress() as progress:
@@ -64,16 +70,21 @@ def fit_asks(
             for batch in batches(tokenizer, drawn, batch_size, seed=seed * 1_000 + round_):
                 if done == steps:
                     break
-                loss = loss_of(net, batch)
+                with autocast(torch.device("cpu")):
+                    loss = loss_of(net, batch)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_([*lora, *net.heads.parameters()], 1.0)
+                nn.utils.clip_grad_norm_(trained, 1.0)
                 optimizer.step()
                 schedule.step()
+                average.follow(trained)
                 done += 1
                 progress.update(bar, completed=done, description=f"asks, loss {float(loss.detach()):.3f}")
             if done == steps:
                 break
+    trained.load_state_dict(average.state)
+    with torch.no_grad():
+        torch._foreach_lerp_(list(trained), first, keep)
     factors = get_peft_model_state_dict(net.encoder, save_embedding_layers=False)
     return AskFit(net.eval(), {key: value.detach().cpu() for key, value in factors.items()})
 
@@ -88,10 +99,10 @@ def _restore(net: PlannerNet, folder: Path) -> None:
 
 
 def loss_of(net: PlannerNet, batch: LabelledBatch) -> Tensor:
-    """Sum of the cross-entropies of outcome, task, tags and part beginnings."""
+    """Sum of the cross-entropies of outcome, task, reference, tags and part beginnings."""
     states = net.word_states(batch.asks)
     begins, tags = net.word_logits(states)
-    outcomes, tasks = net.part_logits(states, batch.part, batch.outcome.shape[1])
+    said = net.part_logits(states, batch.part, batch.outcome.shape[1])
     real = batch.begin != IGNORED
     begin = nn.functional.binary_cross_entropy_with_logits(
         begins[real], batch.begin[real], pos_weight=torch.tensor(BEGIN_WEIGHT)
@@ -99,8 +110,9 @@ def loss_of(net: PlannerNet, batch: LabelledBatch) -> Tensor:
     return (
         begin * 2
         + _cross_entropy(tags, batch.tag)
-        + _cross_entropy(outcomes, batch.outcome)
-        + 0.5 * _cross_entropy(tasks, batch.task)
+        + _cross_entropy(said.outcome, batch.outcome)
+        + 0.5 * _cross_entropy(said.task, batch.task)
+        + 0.5 * _cross_entropy(said.refers, batch.refers)
     )
 
 
@@ -126,7 +138,7 @@ def calibrate(net: PlannerNet, seed: int) -> float:
     logits, targets = [], []
     for start in range(0, len(drawn), 32):
         batch = labelled(tokenizer, drawn[start : start + 32])
-        outcome, _ = net.part_logits(net.word_states(batch.asks), batch.part, batch.outcome.shape[1])
+        outcome = net.part_logits(net.word_states(batch.asks), batch.part, batch.outcome.shape[1]).outcome
         real = batch.outcome != IGNORED
         logits.append(outcome[real])
         targets.append(batch.outcome[real])

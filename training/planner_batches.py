@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mmedagent.networks.planner_net import OUTCOMES, TAGS, TASKS, AskBatch
+from mmedagent.networks.planner_net import OUTCOMES, REFERS, TAGS, TASKS, AskBatch
 from mmedagent.networks.planner_reader import tokenise
 from mmedagent.training.instructions.examples import Example
 
@@ -22,7 +22,7 @@ class LabelledBatch:
     """A batch with its targets; `IGNORED` where there is none.
 
     begin: float32 (n, words), 1 where a part begins. tag: int64 (n, words). part: int64 (n, words), the part of each
-    word from 0, or -1. outcome, task: int64 (n, parts).
+    word from 0, or -1. outcome, task, refers: int64 (n, parts).
     """
 
     asks: AskBatch
@@ -31,6 +31,7 @@ class LabelledBatch:
     part: Tensor
     outcome: Tensor
     task: Tensor
+    refers: Tensor
 
 
 def batches(tokenizer: Tokenizer, examples: Sequence[Example], size: int, seed: int) -> Iterator[LabelledBatch]:
@@ -50,7 +51,7 @@ def labelled(tokenizer: Tokenizer, examples: Sequence[Example]) -> LabelledBatch
     parts = max(len(example.parts) for example in examples)
     begin, tag = torch.full(shape, float(IGNORED)), torch.full(shape, IGNORED)
     part = torch.full(shape, -1)
-    outcome, task = torch.full((len(examples), parts), IGNORED), torch.full((len(examples), parts), IGNORED)
+    outcome, task, refers = (torch.full((len(examples), parts), IGNORED) for _ in range(3))
     for row, (example, words) in enumerate(zip(examples, tokenised.words, strict=True)):
         begin[row, : len(words)], tag[row, : len(words)] = 0.0, 0
         for number, mark in enumerate(example.parts):
@@ -61,10 +62,11 @@ def labelled(tokenizer: Tokenizer, examples: Sequence[Example]) -> LabelledBatch
             begin[row, first] = 1.0
             part[row, first : len(words)] = number
             outcome[row, number] = OUTCOMES.index(mark.outcome)
+            refers[row, number] = REFERS.index(mark.refers)
             if mark.task is not None:
                 task[row, number] = TASKS.index(mark.task)
         for span in example.spans:
             touched = [index for index, word in enumerate(words) if word[0] < span.end and word[1] > span.start]
             for place, index in enumerate(touched):
                 tag[row, index] = TAGS.index(f"{'I' if place else 'B'}-{span.kind}")
-    return LabelledBatch(tokenised.batch, begin, tag, part, outcome, task)
+    return LabelledBatch(tokenised.batch, begin, tag, part, outcome, task, refers)

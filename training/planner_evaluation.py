@@ -59,7 +59,7 @@ def true_parts(example: Example) -> tuple[Part, ...]:
             return tuple(example.text[some[0][0] : some[-1][1]] for some in touched if some)
 
         text = example.text[own[0][0] : own[-1][1]] if own else ""
-        parts.append(Part(mark.outcome, text, copied("name"), copied("passage"), mark.task))
+        parts.append(Part(mark.outcome, text, copied("name"), copied("passage"), mark.task, mark.refers))
     return merged(parts)
 
 

@@ -21,9 +21,9 @@ from torchvision.ops import FeaturePyramidNetwork, sigmoid_focal_loss
 from transformers import ResNetBackbone, ResNetConfig
 
 from mmedagent.networks.trunk import MEAN, STD, WIDTHS, trunk_config
-from mmedagent.training.dice import dice_loss
+from mmedagent.training.coverage import coverage_of, dice_of_shown
 from mmedagent.training.feed import Batch, Run, autocast, batches
-from mmedagent.training.grounding_data import STILL, may_mirror, shown_masks
+from mmedagent.training.grounding_data import STILL, may_mirror
 from mmedagent.training.grounding_names import Names, load_names
 from mmedagent.training.variation import Frames, vary
 
@@ -72,31 +72,19 @@ class Lesson:
         view = Frames.draw(STILL, mirror.to(self._device), torch.zeros_like(mirror).to(self._device))
         seen = functional.interpolate(view.apply(images), (side, side), mode="bilinear", antialias=True)
         modality = torch.tensor([MODALITIES.index(row.modality) for row in batch.rows])
-        return (vary(seen) - MEAN) / STD, self._coverage(bits, batch, view, side), modality.to(self._device)
-
-    def _coverage(self, bits: Tensor, batch: Batch, view: Frames, side: int) -> Tensor:
-        structures, grid = self._names.structures, side // STRIDE
-        shown = [
-            (image, place, bit)
-            for image, row in enumerate(batch.rows)
-            for place, one in enumerate(structures)
-            for bit in one.places_in(row)
-        ]
-        table, masks = shown_masks(bits, shown)
-        # Halved first: the grid is coarser than that, and this is most of the work.
-        moved = view.of(table[:, 0]).apply(functional.avg_pool2d(masks[:, None], 2))
-        coarse = functional.interpolate(moved, (grid, grid), mode="bilinear", antialias=True)[:, 0]
-        total = torch.zeros(len(bits) * len(structures), grid, grid, device=self._device)
-        total.index_add_(0, table[:, 0] * len(structures) + table[:, 1], coarse)
-        return total.clamp(max=1).view(len(bits), len(structures), grid, grid)
+        truth = coverage_of(self._names.structures, bits, batch.rows, view, side // STRIDE)
+        return (vary(seen) - MEAN) / STD, truth, modality.to(self._device)
 
 
 def loss_of(logits: Tensor, modality: Tensor, truth: Tensor, kind: Tensor) -> dict[str, Tensor]:
     """Focal loss of all cells, Dice of the structures that are there, and cross-entropy of the modality."""
     here = truth.amax(dim=(2, 3)) > 0.5
     focal = sigmoid_focal_loss(logits, truth, alpha=0.6, gamma=2.0).sum() / here.sum().clamp(min=1) / 64
-    dice = dice_loss(logits[here].sigmoid(), truth[here]).mean()
-    return {"focal": focal, "dice": dice, "modality": 0.3 * functional.cross_entropy(modality, kind)}
+    return {
+        "focal": focal,
+        "dice": dice_of_shown(logits, truth),
+        "modality": 0.3 * functional.cross_entropy(modality, kind),
+    }
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mmedagent.model_worker.compact import talk
 from mmedagent.model_worker.compact.compose import composed
 from mmedagent.model_worker.compact.reading import Reading
+from mmedagent.model_worker.compact.recall import recalled
 from mmedagent.networks.planner_parts import Part, PlannedPart, plan_parts
 from mmedagent.protocol.plan import Plan, PlannerRequest
 from mmedagent.protocol.references import references_of
@@ -86,7 +87,7 @@ def _notes(planned: Sequence[PlannedPart], request: PlannerRequest) -> list[str]
 
 def _without_tools(reading: Reading, request: PlannerRequest) -> Plan:
     """Answers that need no tool; among several the most substantial one is given."""
-    by_weight = ("off_topic", "image_question", "abilities", "clarify", "greeting", "thanks")
+    by_weight = ("off_topic", "image_question", "recall", "abilities", "clarify", "greeting", "thanks")
     outcome = next((outcome for outcome in by_weight if reading.has(outcome)), "clarify")
     match outcome:
         case "off_topic":
@@ -94,6 +95,8 @@ def _without_tools(reading: Reading, request: PlannerRequest) -> Plan:
         case "image_question":
             thoughts = "A look at the image is enough for this, so no tool is needed."
             return Plan(thoughts=thoughts, value=_looked(reading))
+        case "recall" if told := recalled(request):
+            return Plan(thoughts="This is about results that are there already, so no tool is needed.", value=told)
         case "abilities":
             return Plan(thoughts="This is a question about what I can do.", value=talk.abilities(request.tools))
         case "greeting":

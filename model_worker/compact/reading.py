@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mmedagent.model_worker.compact.context import in_context
 from mmedagent.model_worker.compact.looking import Look, LookAnswerer
 from mmedagent.model_worker.compact.questions import ABOUT_NAMES, NO_TOOLS, Question
 from mmedagent.networks.planner_net import HARMLESS, TOOLS
@@ -13,6 +14,9 @@ from mmedagent.networks.planner_reader import AskReader
 from mmedagent.networks.planner_text import AskText, read_ask_text
 from mmedagent.protocol.plan import PlannerRequest
 from mmedagent.serving.tool import PixelArray
+
+MAX_ASKS = 8
+"""Asks of a conversation that are read, the last one included."""
 
 CLEAR_SCORE = 0.5
 """An ask that the reader is not sure of is taken for a question about the image from this score on."""
@@ -43,7 +47,7 @@ class Reading:
 
 
 class RequestReader:
-    """Reads the last message of the user; earlier ones are not used."""
+    """Reads the last message of the user, and the ones before it for what it refers to."""
 
     def __init__(self, asks: AskReader, looker: LookAnswerer, threshold: float) -> None:
         self._asks = asks
@@ -51,10 +55,14 @@ class RequestReader:
         self._threshold = threshold
 
     def read(self, request: PlannerRequest, frame: PixelArray | None) -> Reading:
-        text = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
         size = (request.image.width, request.image.height) if request.image is not None else None
-        ask = read_ask_text(text, size)
-        parts = self._asks.read(ask)
+        asks = [read_ask_text(message.text, size) for message in request.messages if message.role == "user"]
+        ask = AskText("")
+        parts: tuple[Part, ...] = ()
+        known: list[Part] = []
+        for ask in asks[-MAX_ASKS:]:
+            parts = in_context(self._asks.read(ask), known)
+            known += parts
         if request.image is None:
             return Reading(ask, parts)
         parts = _without_tools(parts, ask)

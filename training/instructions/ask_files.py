@@ -6,7 +6,8 @@ A line is one ask; `#` begins a comment and `[task]` sets the task of the lines 
 - `{slot}` is filled from `slots.json`, `{box}` and `{point}` stand for coordinates in the sentence, `{input_box}` and
   `{input_point}` for those that the page appends on a line of their own.
 
-Files with several outcomes name one for each part: `outcome/task: words || outcome: words`.
+Files with several outcomes name one for each part: `outcome/task: words || outcome: words`. `@before` after the outcome
+says that the part means what an earlier ask named, `@other` that it means the opposite side of that.
 
 Asks are divided into a training, a calibration and a test share by a hash of their wording without slots, so that no
 wording is ever on two sides.
@@ -21,24 +22,28 @@ from functools import lru_cache
 from importlib import resources
 from typing import Literal
 
-from mmedagent.networks.planner_net import OUTCOMES, TASKS
+from mmedagent.networks.planner_net import OUTCOMES, REFERS, TASKS
 from mmedagent.protocol.card import CardExample
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.types import JsonObject
 
 Share = Literal["train", "calibration", "test"]
-MIXED_FILES = ("multi_step", "single_with_and")
+MIXED_FILES = ("multi_step", "single_with_and", "follow_up")
+ONLY_MIXED = ("again", "recall")
+"""Outcomes without a file of their own."""
+
 _MARKUP = re.compile(r"[<>«»]|\{\w+\}")
-_PART = re.compile(r"(?P<outcome>\w+)(?:/(?P<task>\w+))?: (?P<words>.+)", re.DOTALL)
+_PART = re.compile(r"(?P<outcome>\w+)(?:/(?P<task>\w+))?(?:@(?P<refers>\w+))?: (?P<words>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class AskPart:
-    """One thing that is asked for: its outcome, for classification its task, and its words with markup."""
+    """One thing that is asked for: its outcome, for classification its task, its words with markup, its reference."""
 
     outcome: str
     task: str | None
     words: str
+    refers: str = "nothing"
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def all_asks() -> tuple[Ask, ...]:
     for part in card_parts:
         shares[_skeleton(part.words)] = "train"
         found.setdefault(_with_slots(part.words), Ask((part,), "train"))
-    for outcome in (*OUTCOMES, *MIXED_FILES):
-        for parts in _read_file(outcome):
+    for name in (*OUTCOMES, *MIXED_FILES):
+        for parts in () if name in ONLY_MIXED else _read_file(name):
             words = " ".join(part.words for part in parts)
             share = shares.setdefault(_skeleton(words), "train" if _restates(words, known) else _share(words))
             found.setdefault(_with_slots(words), Ask(parts, share))
@@ -94,12 +99,12 @@ def _mixed_part(words: str) -> AskPart:
     match = _PART.fullmatch(words)
     if match is None:
         raise ValueError(f"a part without an outcome: {words}")
-    return _checked(AskPart(match["outcome"], match["task"], match["words"]))
+    return _checked(AskPart(match["outcome"], match["task"], match["words"], match["refers"] or "nothing"))
 
 
 def _checked(part: AskPart) -> AskPart:
-    if part.outcome not in OUTCOMES or (part.task is not None and part.task not in TASKS):
-        raise ValueError(f"unknown outcome or task: {part.outcome}/{part.task}")
+    if part.outcome not in OUTCOMES or part.task not in (None, *TASKS) or part.refers not in REFERS:
+        raise ValueError(f"unknown outcome, task or reference: {part.outcome}/{part.task}@{part.refers}")
     return part
 
 

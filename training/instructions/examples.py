@@ -20,6 +20,9 @@ from mmedagent.training.instructions.wording import AFTER, BEFORE, with_synonyms
 
 Kind = Literal["plain", "name", "passage"]
 PSEUDO_SHARE = 0.55
+EXCHANGED_SHARE = 0.4
+"""Of the names that an ask gives without a slot; an invented one takes their place."""
+
 JOINTS = (
     ". ",
     ". ",
@@ -51,11 +54,12 @@ class Span:
 
 @dataclass(frozen=True)
 class PartMark:
-    """Where a part begins, in characters, and what it asks for."""
+    """Where a part begins, in characters, what it asks for, and what it means without naming it."""
 
     start: int
     outcome: str
     task: str | None
+    refers: str
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,14 @@ def examples(share: Share, each: int, joined: int, seed: int, augment: bool = Tr
 def make_example(random: Random, ask: Ask, augment: bool) -> Example:
     """Fill one ask."""
     pieces = [piece for number, part in enumerate(ask.parts) for piece in _pieces(random, part.words, number)]
-    marks = [(part.outcome, part.task) for part in ask.parts]
+    marks = [(part.outcome, part.task, part.refers) for part in ask.parts]
     return _assemble(random, pieces, marks, augment)
 
 
 def _joined(random: Random, asks: Sequence[Ask], augment: bool) -> Example:
     """Several asks with different outcomes in one, tied by a conjunction or a mark."""
-    whole = [ask for ask in asks if len(ask.parts) == 1 and (ask.parts[0].outcome in TOOLS)]
+    single = [ask for ask in asks if len(ask.parts) == 1]
+    whole = [ask for ask in single if ask.parts[0].outcome in TOOLS and ask.parts[0].refers == "nothing"]
     count = 3 if random.random() < 0.15 else 2
     chosen: list[Ask] = []
     while len(chosen) < count:
@@ -115,7 +120,8 @@ def _joined(random: Random, asks: Sequence[Ask], augment: bool) -> Example:
     pieces = [piece for piece in pieces if not piece.text.startswith("\n[")] + [
         replace(piece, part=count - 1) for piece in pieces if piece.text.startswith("\n[")
     ]
-    return _assemble(random, pieces, [(ask.parts[0].outcome, ask.parts[0].task) for ask in chosen], augment)
+    marks = [(part.outcome, part.task, part.refers) for part in (ask.parts[0] for ask in chosen)]
+    return _assemble(random, pieces, marks, augment)
 
 
 def _tie(random: Random, before: list[_Piece], after: list[_Piece]) -> tuple[list[_Piece], list[_Piece]]:
@@ -142,6 +148,8 @@ def _pieces(random: Random, words: str, part: int) -> list[_Piece]:
     for match in _TOKEN.finditer(words):
         kind: Kind = "name" if match["name"] else "passage" if match["passage"] else "plain"
         text = _SLOT.sub(lambda slot: _fill(random, slot[1]), match[kind])
+        if kind == "name" and text == match[kind] and random.random() < EXCHANGED_SHARE:
+            text = pseudo_name(random)
         cut = text.find("\n[")
         if cut >= 0:
             found += [_Piece(text[:cut], "plain", part), _Piece(text[cut:], "plain", part)]
@@ -169,7 +177,9 @@ def _slots() -> dict[str, list[str]]:
     return slots
 
 
-def _assemble(random: Random, pieces: list[_Piece], marks: Sequence[tuple[str, str | None]], augment: bool) -> Example:
+def _assemble(
+    random: Random, pieces: list[_Piece], marks: Sequence[tuple[str, str | None, str]], augment: bool
+) -> Example:
     if augment:
         pieces = _reworded(random, pieces)
     text = ""
