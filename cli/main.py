@@ -20,6 +20,7 @@ from mmedagent.cli import (
     processes,
     serve,
     tools,
+    train,
 )
 from mmedagent.protocol.errors import MMedAgentError
 
@@ -43,6 +44,7 @@ bench.app.command()(corpus_bench.corpus)
 app.add_typer(bench.app, name="bench")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(train.app, name="train")
 app.command()(doctor.doctor)
 
 

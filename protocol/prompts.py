@@ -26,6 +26,8 @@ SYSTEM = (
 )
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a placeholder in the text, not a secret
 END_OF_REPLY = "</s>"
+REPLY = "ASSISTANT:"
+"""What a prompt ends with; the planner goes on with a blank and its reply."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class PromptStyle:
 
 
 @dataclass(frozen=True)
-class _Turn:
+class Turn:
+    """What one side said: a question or tool output, or the text of a plan."""
+
     role: Literal["USER", "ASSISTANT"]
     text: str
 
@@ -57,14 +61,19 @@ def render_prompt(
     turns = _dialogue(request)
     if correction is not None:
         asked = f"{turns[-1].text}\n\nYour reply was not a plan. {correction} Reply with thoughts, actions and value."
-        turns[-1] = _Turn(turns[-1].role, asked)
+        turns[-1] = Turn(turns[-1].role, asked)
+    return f"{render_turns(turns, has_image=has_image, style=style, tools=request.tools)}{REPLY}"
+
+
+def render_turns(turns: Sequence[Turn], *, has_image: bool, style: PromptStyle, tools: Sequence[ToolCard] = ()) -> str:
+    """The text of a dialogue. With `REPLY` behind it, it is the prompt of the reply that comes next."""
     first_user = next((place for place, turn in enumerate(turns) if turn.role == "USER"), None)
-    text = _system(request.tools, style)
+    text = _system(tools, style)
     for place, turn in enumerate(turns):
         image = f"{IMAGE_TOKEN}\n" if has_image and place == first_user else ""
         ending = " " if turn.role == "USER" else END_OF_REPLY
         text += f"{turn.role}: {image}{_without_control(turn.text, style)}{ending}"
-    return f"{text}ASSISTANT:"
+    return text
 
 
 def render_reply(plan: Plan) -> str:
@@ -88,20 +97,20 @@ def _system(tools: Sequence[ToolCard], style: PromptStyle) -> str:
     return f"{SYSTEM} These tools can be used:\n{listed}\n"
 
 
-def _dialogue(request: PlannerRequest) -> list[_Turn]:
+def _dialogue(request: PlannerRequest) -> list[Turn]:
     turns = [_message(message) for message in request.messages]
     question = request.messages[-1].text
     for step in request.steps:
-        turns.append(_Turn("ASSISTANT", render_reply(_with_planner_names(step.plan, request.tools))))
-        turns.append(_Turn("USER", _outcomes(step, question, request.tools)))
+        turns.append(Turn("ASSISTANT", render_reply(with_planner_names(step.plan, request.tools))))
+        turns.append(Turn("USER", _outcomes(step, question, request.tools)))
     return turns
 
 
-def _message(message: ChatMessage) -> _Turn:
+def _message(message: ChatMessage) -> Turn:
     """An earlier answer is shown as a plan without actions, because the planner has only ever seen plans as replies."""
     if message.role == "user":
-        return _Turn("USER", message.text)
-    return _Turn("ASSISTANT", render_reply(Plan(thoughts="", value=message.text)))
+        return Turn("USER", message.text)
+    return Turn("ASSISTANT", render_reply(Plan(thoughts="", value=message.text)))
 
 
 def _outcomes(step: Step, question: str, tools: Sequence[ToolCard]) -> str:
@@ -127,7 +136,8 @@ def planner_name(tool: str, tools: Sequence[ToolCard]) -> str:
     return tool
 
 
-def _with_planner_names(plan: Plan, tools: Sequence[ToolCard]) -> Plan:
+def with_planner_names(plan: Plan, tools: Sequence[ToolCard]) -> Plan:
+    """The plan with every tool under its `planner_name`."""
     actions = [action.model_copy(update={"API_name": planner_name(action.API_name, tools)}) for action in plan.actions]
     return plan.model_copy(update={"actions": tuple(actions)})
 

@@ -21,6 +21,7 @@ from mmedagent.networks.planner_text import read_ask_text
 from mmedagent.protocol.plan import Plan
 from mmedagent.protocol.types import JsonObject
 from mmedagent.training.instructions.ask_files import Share
+from mmedagent.training.instructions.dialogues import Dialogue, Exchange, row_of
 from mmedagent.training.instructions.examples import Example, examples
 from mmedagent.training.planner_evaluation import actions_of, true_parts
 
@@ -49,16 +50,8 @@ def dialogues(drawn: Iterable[Example], seed: int) -> list[JsonObject]:
         spoken = example.spoken(random)
         plan = plan_of(example, spoken)
         image = any(action.API_name in IMAGE_TOOLS for action in plan.actions)
-        rows.append(
-            {
-                "image_id": f"ask_{number}",
-                "image": "<imagepath>" if image else "",
-                "conversations": [
-                    {"from": "human", "value": f"<image>\n{spoken}" if image else spoken},
-                    {"from": "gpt", **plan.model_dump(mode="json")},
-                ],
-            }
-        )
+        dialogue = Dialogue(f"ask_{number}", "<imagepath>" if image else "", (Exchange(spoken, plan),))
+        rows.append(row_of(dialogue))
     return rows
 
 
