@@ -1,6 +1,6 @@
 """Chest radiographs: what a finding looks like, that the heart's size decides, and that the report tells the truth."""
 
-from time import process_time
+from time import thread_time
 
 import numpy as np
 import pytest
@@ -108,7 +108,7 @@ def test_sides_are_the_patients(phantoms: list[Phantom]) -> None:
 def test_drawing_is_fast() -> None:
     """At least 50 images a second of 256 x 256 pixels on one core; here with a margin for a busy machine."""
     xray.generate(np.random.default_rng(0), 256)
-    start = process_time()
+    start = thread_time()
     for index in range(20):
         xray.generate(np.random.default_rng([23, index]), 256)
-    assert process_time() - start < 20 / 25
+    assert thread_time() - start < 20 / 25

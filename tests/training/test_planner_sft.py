@@ -264,6 +264,7 @@ def test_a_run_is_not_written_over_and_not_resumed_as_another(folder: Path) -> N
 
 
 def test_the_command_says_how_to_go_on_after_an_interruption(folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs behind it ignore the signal
     command = [sys.executable, "-m", "mmedagent.cli", "train", "planner", str(folder / "run.toml")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
