@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from mmedagent.cli.progress import byte_progress
 
 Source = Annotated[
     Path, typer.Argument(metavar="SOURCE", help="Folder of the original model: config.json, weights and tokenizer.")
@@ -44,14 +45,7 @@ def convert(
     require_empty(target)
     conversion = Conversion(Originals(model=source, lora=lora, base=base, vision_tower=vision_tower))
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with byte_progress(console) as progress:
         task = progress.add_task(f"Converting {source.name}", total=conversion.size)
         tensors = conversion.write(target, name or target.name, lambda size: progress.advance(task, size))
     for note in conversion.notes:

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from mmedagent.cli.model_checks import FileCheck, Model, ModelCheck, bytes_to_hash, check, look, models_of
 from mmedagent.cli.options import ProfileName
 from mmedagent.cli.profile import load_profile
+from mmedagent.cli.progress import byte_progress
 
 CARD = "README.md"
 HASH_DIGITS = 12
@@ -74,15 +74,7 @@ def verify(folder: ModelsFolder = None, profile: ProfileName = "embedded", as_js
 
 
 def _checked(models: list[Model]) -> list[ModelCheck]:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with byte_progress(Console(stderr=True)) as progress:
         found = []
         for model in models:
             task = progress.add_task(f"Checking {model.name}", total=bytes_to_hash(model))

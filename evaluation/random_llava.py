@@ -6,6 +6,7 @@ The form of LLaVA-1.5 (arXiv 2310.03744) at a small size: 336 pixels in patches 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ WORDS = 8_192
 def write_random_llava(folder: Path, *, layers: int, width: int, max_new_tokens: int, cache_mb: int) -> int:
     """Write the folder and give the number of parameters. `width` is a multiple of 64."""
     torch.manual_seed(0)
-    processor = _processor()
+    processor = llava_processor(_texts(), words=WORDS, image_size=IMAGE_SIZE, patch=PATCH, single_digits=True)
     model = LlavaForConditionalGeneration(_config(processor.tokenizer, layers, width))
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.save_pretrained(folder / "base")
@@ -57,18 +58,22 @@ def _texts() -> list[str]:
     return texts
 
 
-def _processor() -> Any:
+def llava_processor(texts: Sequence[str], *, words: int, image_size: int, patch: int, single_digits: bool) -> Any:
+    """A processor with a byte-level vocabulary of up to `words`, learnt from the texts, that pads images to a square.
+
+    `single_digits` keeps the digits of a number apart, as the tokenizer of LLaMA does.
+    """
     backend = Tokenizer(models.BPE())
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    backend.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    digits = [pre_tokenizers.Digits(individual_digits=True)] if single_digits else []
+    backend.pre_tokenizer = pre_tokenizers.Sequence([*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=WORDS,
+        vocab_size=words,
         special_tokens=list(CONTROL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator(_texts(), trainer)
+    backend.train_from_iterator(texts, trainer)
     start = CONTROL.index("<s>")
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", start)]
@@ -79,11 +84,11 @@ def _processor() -> Any:
         **dict(zip(names, CONTROL, strict=False)),
         extra_special_tokens={"image_token": IMAGE_TOKEN},
     )
-    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    size = {"height": image_size, "width": image_size}
     return LlavaProcessor(
-        image_processor=LlavaImageProcessor(do_pad=True, size={"shortest_edge": IMAGE_SIZE}, crop_size=size),
+        image_processor=LlavaImageProcessor(do_pad=True, size={"shortest_edge": image_size}, crop_size=size),
         tokenizer=tokenizer,
-        patch_size=PATCH,
+        patch_size=patch,
         vision_feature_select_strategy="default",
         image_token=IMAGE_TOKEN,
         num_additional_image_tokens=1,
@@ -112,12 +117,17 @@ def _config(tokenizer: Any, layers: int, width: int) -> LlavaConfig:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    return llava_config(tokenizer, vision, text)
+
+
+def llava_config(tokenizer: Any, vision: CLIPVisionConfig, text: LlamaConfig) -> LlavaConfig:
+    """LLaVA's own settings (the features of the last layer but one) around those of its two parts."""
     return LlavaConfig(
         vision_config=vision,
         text_config=text,
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
         vision_feature_layer=-2,
         vision_feature_select_strategy="default",
-        image_seq_length=(IMAGE_SIZE // PATCH) ** 2,
+        image_seq_length=(vision.image_size // vision.patch_size) ** 2,
         tie_word_embeddings=False,
     )

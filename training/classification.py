@@ -31,7 +31,7 @@ from mmedagent.networks.minilm import MINILM_SHA256
 from mmedagent.training.classification_captions import PROMPTS, TEMPLATES
 from mmedagent.training.classification_loss import GATE, TASKS, Texts, loss_of, targets_of
 from mmedagent.training.coverage import coverage_of, dice_of_shown
-from mmedagent.training.feed import Batch, Run, autocast, batches
+from mmedagent.training.feed import Batch, Run, autocast, batches, mix
 from mmedagent.training.grounding_names import load_names
 from mmedagent.training.pool import Row
 from mmedagent.training.text_bank import TextBank, read
@@ -152,17 +152,6 @@ class Trainer:
             "words": loss_of(vectors, scale, targets, self.texts, self.network.text.proj, self.rng),
             "dense": DENSE_WEIGHT * dense,
         }
-
-
-def mix(state: dict[str, Tensor], start: Mapping[str, Tensor], keep: float) -> None:
-    """Mix a share of the weights of the start into what was trained from them, in place.
-
-    Keeps what the start knew of images unlike those of the second training (Wortsman et al., Robust fine-tuning of
-    zero-shot models, arXiv 2109.01903).
-    """
-    for name, value in start.items():
-        if value.is_floating_point():
-            state[name].lerp_(value.to(state[name]), keep)
 
 
 @torch.inference_mode()

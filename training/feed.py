@@ -133,6 +133,17 @@ class Average:
         torch._foreach_lerp_(mine, theirs, 1 - keep)
 
 
+def mix(state: dict[str, Tensor], start: Mapping[str, Tensor], keep: float) -> None:
+    """Mix a share of the weights of the start into what was trained from them, in place.
+
+    Keeps what the start knew of images unlike those of the second training (Wortsman et al., Robust fine-tuning of
+    zero-shot models, arXiv 2109.01903).
+    """
+    for name, value in start.items():
+        if value.is_floating_point():
+            state[name].lerp_(value.to(state[name]), keep)
+
+
 def optimizer_of(network: nn.Module, rate: float, decay: float) -> torch.optim.AdamW:
     """AdamW with weight decay on matrices only."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -16,7 +16,7 @@ from mmedagent.networks.minilm import load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
 from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, PlannerNet
 from mmedagent.networks.planner_reader import AskReader
-from mmedagent.training.feed import Average, autocast
+from mmedagent.training.feed import Average, autocast, mix
 from mmedagent.training.instructions.examples import examples
 from mmedagent.training.planner_batches import IGNORED, LabelledBatch, batches, labelled
 from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
@@ -46,7 +46,7 @@ def fit_asks(
 ) -> AskFit:
     """Train on the training share, from scratch or from the checkpoint in `start`.
 
-    `keep` is the share of the weights of the start that is mixed into the result (Wortsman et al., arXiv 2109.01903).
+    `keep` is the share of the weights of the start that is mixed into the result.
     Every example is drawn anew, so that no filling is seen twice.
     """
     torch.manual_seed(seed)
@@ -59,7 +59,7 @@ def fit_asks(
     groups = [{"params": lora, "lr": lora_rate}, {"params": list(net.heads.parameters()), "lr": head_rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     trained = nn.ParameterList([*lora, *net.heads.parameters()])
-    first = [parameter.detach().clone() for parameter in trained]
+    first = {name: value.detach().clone() for name, value in trained.state_dict().items()}
     average = Average(trained, keep=AVERAGE_KEEP)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     done = 0
@@ -82,9 +82,8 @@ def fit_asks(
                 progress.update(bar, completed=done, description=f"asks, loss {float(loss.detach()):.3f}")
             if done == steps:
                 break
+    mix(average.state, first, keep)
     trained.load_state_dict(average.state)
-    with torch.no_grad():
-        torch._foreach_lerp_(list(trained), first, keep)
     factors = get_peft_model_state_dict(net.encoder, save_embedding_layers=False)
     return AskFit(net.eval(), {key: value.detach().cpu() for key, value in factors.items()})
 

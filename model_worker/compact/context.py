@@ -31,6 +31,11 @@ def in_context(parts: Sequence[Part], earlier: Sequence[Part]) -> tuple[Part, ..
     return tuple(known[len(earlier) :])
 
 
+def refers_back(part: Part) -> bool:
+    """Whether a part needs the asks before to be understood."""
+    return part.outcome == "again" or part.refers != "nothing"
+
+
 def other_side(name: str) -> str:
     """The name with left for right and right for left; "" for a name without a side."""
     turned = _SIDE.sub(lambda side: _matched(side[0], _OPPOSITE[side[0].lower()]), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmedagent.model_worker.compact.context import in_context
+from mmedagent.model_worker.compact.context import in_context, refers_back
 from mmedagent.model_worker.compact.looking import Look, LookAnswerer
 from mmedagent.model_worker.compact.questions import ABOUT_NAMES, NO_TOOLS, Question
 from mmedagent.networks.planner_net import HARMLESS, TOOLS
@@ -57,12 +57,10 @@ class RequestReader:
     def read(self, request: PlannerRequest, frame: PixelArray | None) -> Reading:
         size = (request.image.width, request.image.height) if request.image is not None else None
         asks = [read_ask_text(message.text, size) for message in request.messages if message.role == "user"]
-        ask = AskText("")
-        parts: tuple[Part, ...] = ()
-        known: list[Part] = []
-        for ask in asks[-MAX_ASKS:]:
-            parts = in_context(self._asks.read(ask), known)
-            known += parts
+        *before, ask = asks[-MAX_ASKS:] or [AskText("")]
+        parts = self._asks.read(ask)
+        if any(refers_back(part) for part in parts):
+            parts = in_context(parts, self._known(before))
         if request.image is None:
             return Reading(ask, parts)
         parts = _without_tools(parts, ask)
@@ -74,6 +72,13 @@ class RequestReader:
         words = "\n".join(part.words for part in looked)
         names = [name for part in looked for name in _names(part)]
         return Reading(ask, parts, self._looker.answer(words, frame, request.image, tools, names))
+
+    def _known(self, asks: Sequence[AskText]) -> list[Part]:
+        """The parts of the asks before, oldest first, each in the context of those before it."""
+        known: list[Part] = []
+        for ask in asks:
+            known += in_context(self._asks.read(ask), known)
+        return known
 
     def _taken_for_question(self, part: Part) -> Part:
         """An ask that would be asked back, as the question about the image that it clearly is."""

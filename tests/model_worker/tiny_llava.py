@@ -12,22 +12,19 @@ import torch
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
-    LlavaImageProcessor,
     LlavaProcessor,
-    PreTrainedTokenizerFast,
 )
 
+from mmedagent.evaluation.random_llava import llava_config, llava_processor
 from mmedagent.protocol.plan import PlannerRequest
-from mmedagent.protocol.prompts import END_OF_REPLY, IMAGE_TOKEN, render_prompt
+from mmedagent.protocol.prompts import END_OF_REPLY, render_prompt
 from mmedagent.serving.tool import PixelArray
 
-CONTROL = ["<pad>", "<s>", END_OF_REPLY, "<unk>", IMAGE_TOKEN]
 IMAGE_SIZE, PATCH = 28, 14
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
@@ -119,36 +116,9 @@ def _encoded(processor: Any, lesson: Lesson) -> dict[str, torch.Tensor]:
 
 def tiny_processor(texts: list[str]) -> Any:
     """A processor whose byte-level vocabulary was learnt from the texts."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=700,
-        special_tokens=CONTROL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator(texts, trainer)
-    backend.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", CONTROL.index("<s>"))]
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        **dict(zip(("pad_token", "bos_token", "eos_token", "unk_token"), CONTROL, strict=False)),
-        extra_special_tokens={"image_token": IMAGE_TOKEN},
-        model_max_length=1024,
-    )
-    images = LlavaImageProcessor(
-        do_pad=True, size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}
-    )
-    return LlavaProcessor(
-        image_processor=images,
-        tokenizer=tokenizer,
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
-        image_token=IMAGE_TOKEN,
-        num_additional_image_tokens=1,
-    )
+    processor = llava_processor(texts, words=700, image_size=IMAGE_SIZE, patch=PATCH, single_digits=False)
+    processor.tokenizer.model_max_length = 1024
+    return processor
 
 
 def _config(tokenizer: Any) -> LlavaConfig:
@@ -178,12 +148,4 @@ def _config(tokenizer: Any) -> LlavaConfig:
         initializer_range=0.1,
         **ids,
     )
-    return LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-        image_seq_length=(IMAGE_SIZE // PATCH) ** 2,
-        tie_word_embeddings=False,
-    )
+    return llava_config(tokenizer, vision, text)

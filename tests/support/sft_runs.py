@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 
 from mmedagent.protocol.cards import built_in_cards
-from mmedagent.protocol.invocation import Provenance, ToolResult
+from mmedagent.protocol.invocation import ToolResult
 from mmedagent.protocol.plan import Action, ChatMessage, Plan, PlannerRequest, Step
 from mmedagent.protocol.planner_format import second_turn
 from mmedagent.protocol.prompts import render_reply
 from mmedagent.serving.tool import PixelArray
 from mmedagent.training.instructions.dialogues import Dialogue, Exchange, row_of
+from support.results import provenance
 from tiny_llava import Lesson, write_checkpoint
 
 BRIGHT: PixelArray = np.full((40, 60), 220, np.uint8)
@@ -46,16 +47,7 @@ def request(question: str, *steps: Step) -> PlannerRequest:
 
 
 def found_liver() -> Step:
-    made = Provenance(
-        tool="grounding",
-        version="1.0.0",
-        checkpoint_sha256=None,
-        preprocessing="none",
-        input_sha256=(),
-        output_sha256="0" * 64,
-        seconds=0,
-    )
-    outcome = ToolResult(call_id="c1", tool="grounding", data=BOXES, provenance=made)
+    outcome = ToolResult(call_id="c1", tool="grounding", data=BOXES, provenance=provenance("grounding"))
     return Step(plan=looking_for("liver"), outcomes=(outcome,))
 
 
