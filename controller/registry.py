@@ -86,6 +86,14 @@ class Worker:
         return offer.card.name if isinstance(offer, ToolOffer) else PLANNER_PREFIX + offer.card.name
 
     @property
+    def names(self) -> dict[str, str | None]:
+        """Every name that calls may go by: a tool's own, or those of a planner's models, each with its adapter."""
+        offer = self.registration.offer
+        if isinstance(offer, ToolOffer):
+            return {offer.card.name: None}
+        return {PLANNER_PREFIX + model: adapter for model, adapter in offer.card.models().items()}
+
+    @property
     def ready(self) -> bool:
         return self.hits >= HITS_TO_RETURN and self.breaker.closed
 
@@ -181,12 +189,17 @@ class Registry:
     def planners(self) -> list[Worker]:
         return [worker for worker in self.workers() if isinstance(worker.registration.offer, PlannerOffer)]
 
+    def models(self) -> dict[str, Worker]:
+        """The public names of the planners and of their adapters, in order, each with a worker that has it."""
+        found = {name.removeprefix(PLANNER_PREFIX): worker for worker in self.planners() for name in worker.names}
+        return dict(sorted(found.items()))
+
     def planner_name(self, model: str | None = None) -> str:
-        """The registry's name of the planner with that model name, or of the only one.
+        """The registry's name of the planner, and adapter, with that model name, or of the first planner.
 
         Raises `NotFoundError` for a name that no planner has, `UnavailableError` without any planner.
         """
-        names = sorted({worker.registration.offer.card.name for worker in self.planners()})
+        names = list(self.models())
         if not names:
             raise UnavailableError("No planner is available at present.", retry_after=RETRY_AFTER_S)
         if model is not None and model not in names:
@@ -194,14 +207,14 @@ class Registry:
         return PLANNER_PREFIX + (model or names[0])
 
     def pick(self, name: str, exclude: frozenset[str] = frozenset()) -> Worker:
-        """The ready worker of that tool, or planner, with the fewest outstanding calls for its size.
+        """The ready worker of that tool, or planner and adapter, with the fewest outstanding calls for its size.
 
         Raises `UnavailableError` when there is none.
         """
         candidates = [
             worker
             for worker in self.workers()
-            if worker.name == name and worker.ready and worker.worker_id not in exclude
+            if name in worker.names and worker.ready and worker.worker_id not in exclude
         ]
         if not candidates:
             raise UnavailableError(f"No worker for {name} is available at present.", retry_after=RETRY_AFTER_S)

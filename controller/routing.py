@@ -42,8 +42,12 @@ class Router:
             return await self._client.invoke(other.url, again, on_progress)
 
     async def step(self, planner: str, request: PlannerRequest) -> AsyncIterator[PlannerEvent]:
-        """Stream one step from the least loaded worker with that planner, as `Registry.planner_name` gives it."""
+        """Stream one step from the least loaded worker with that planner, as `Registry.planner_name` gives it.
+
+        The request gets the adapter that the name stands for.
+        """
         worker = self._registry.pick(planner)
+        named = request.model_copy(update={"adapter": worker.names[planner]})
         with worker.working():
-            async for event in self._client.step(worker.url, request):
+            async for event in self._client.step(worker.url, named):
                 yield event

@@ -6,27 +6,17 @@ The form of LLaVA-1.5 (arXiv 2310.03744) at a small size: 336 pixels in patches 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaImageProcessor,
-    LlavaProcessor,
-    PreTrainedTokenizerFast,
-)
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
+from mmedagent.networks.llava_parts import llava_config, llava_processor
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.plan import Action, Plan
-from mmedagent.protocol.prompts import END_OF_REPLY, IMAGE_TOKEN, SYSTEM, render_reply
+from mmedagent.protocol.prompts import SYSTEM, render_reply
 
-CONTROL = ("<pad>", "<s>", END_OF_REPLY, "<unk>", IMAGE_TOKEN)
 IMAGE_SIZE, PATCH = 336, 14
 WORDS = 8_192
 """Rows of the embedding table; the tokenizer fills fewer."""
@@ -58,43 +48,6 @@ def _texts() -> list[str]:
     return texts
 
 
-def llava_processor(texts: Sequence[str], *, words: int, image_size: int, patch: int, single_digits: bool) -> Any:
-    """A processor with a byte-level vocabulary of up to `words`, learnt from the texts, that pads images to a square.
-
-    `single_digits` keeps the digits of a number apart, as the tokenizer of LLaMA does.
-    """
-    backend = Tokenizer(models.BPE())
-    digits = [pre_tokenizers.Digits(individual_digits=True)] if single_digits else []
-    backend.pre_tokenizer = pre_tokenizers.Sequence([*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=words,
-        special_tokens=list(CONTROL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator(texts, trainer)
-    start = CONTROL.index("<s>")
-    backend.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", start)]
-    )
-    names = ("pad_token", "bos_token", "eos_token", "unk_token")
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        **dict(zip(names, CONTROL, strict=False)),
-        extra_special_tokens={"image_token": IMAGE_TOKEN},
-    )
-    size = {"height": image_size, "width": image_size}
-    return LlavaProcessor(
-        image_processor=LlavaImageProcessor(do_pad=True, size={"shortest_edge": image_size}, crop_size=size),
-        tokenizer=tokenizer,
-        patch_size=patch,
-        vision_feature_select_strategy="default",
-        image_token=IMAGE_TOKEN,
-        num_additional_image_tokens=1,
-    )
-
-
 def _config(tokenizer: Any, layers: int, width: int) -> LlavaConfig:
     vision = CLIPVisionConfig(
         hidden_size=512,
@@ -118,16 +71,3 @@ def _config(tokenizer: Any, layers: int, width: int) -> LlavaConfig:
         pad_token_id=tokenizer.pad_token_id,
     )
     return llava_config(tokenizer, vision, text)
-
-
-def llava_config(tokenizer: Any, vision: CLIPVisionConfig, text: LlamaConfig) -> LlavaConfig:
-    """LLaVA's own settings (the features of the last layer but one) around those of its two parts."""
-    return LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-        image_seq_length=(vision.image_size // vision.patch_size) ** 2,
-        tie_word_embeddings=False,
-    )

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from prometheus_client import CollectorRegistry, Histogram
 
 from mmedagent.model_worker.planner import Planner, StepEvent
-from mmedagent.protocol.errors import MMedAgentError
+from mmedagent.protocol.errors import MMedAgentError, NotFoundError
 from mmedagent.protocol.plan import PlannerFailed, PlannerRequest, ThoughtsDelta, ValueDelta
 from mmedagent.protocol.types import MAX_TEXT
 from mmedagent.protocol.workers import PlannerCard, PlannerOffer, WorkerHealth, WorkerRegistration
@@ -64,6 +64,8 @@ class PlannerService(Service):
                 yield sse.encode_event(failed.model_dump_json())
 
     def _work(self, request: PlannerRequest, token: CancelToken) -> Iterator[StepEvent]:
+        if request.adapter is not None and request.adapter not in self.card.adapters:
+            raise NotFoundError(f"The planner has no adapter {request.adapter}.")
         frame = self._frames.frame(request.image) if request.image else None
         yield from self._planner.step(request, frame, token.raise_if_cancelled)
 

@@ -33,8 +33,8 @@ class Planner(Protocol):
     ) -> Iterator[StepEvent]:
         """Stream one step: thoughts, then the actions, then the value, then `StepDone`, which is always last.
 
-        `frame` is the display frame of `request.image`. Call `raise_if_cancelled` between tokens.
-        Raises `MalformedPlanError` when the model's text is no plan.
+        `frame` is the display frame of `request.image`; `request.adapter` is None or on the card.
+        Call `raise_if_cancelled` between tokens. Raises `MalformedPlanError` when the model's text is no plan.
         """
 
 

@@ -47,11 +47,13 @@ class Step(WireType):
 class PlannerRequest(WireType):
     """One planner step: the conversation, whose last message is the user's; the tools registered now; the steps so far.
 
-    With no steps the planner decides what to do; with steps it plans again or, without actions, answers.
+    With no steps the planner decides what to do; with steps it plans again or, without actions, answers. `adapter` is
+    one of those on the planner's card, and absent for the planner as it is by default.
     """
 
     messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=200)
     image: ImageRef | None = None
+    adapter: ShortText | None = None
     tools: tuple[ToolCard, ...] = Field(default=(), max_length=64)
     steps: tuple[Step, ...] = Field(default=(), max_length=16)
     deadline_s: Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)] = 60.0

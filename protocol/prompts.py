@@ -1,11 +1,12 @@
-"""How a request becomes the text that MMedAgent's planner was trained with (arXiv 2407.02483): the template vicuna_v1.
+"""How a request becomes the text that a planner was trained with; MMedAgent's with vicuna_v1 (arXiv 2407.02483):
 
     <system> USER: <image>
     <question> ASSISTANT: <plan></s>USER: <tool> output: {...}
 
     Answer my first question: <question> ASSISTANT:
 
-MMedAgent lists no tools in the prompt, because the model knows them. A planner trained otherwise may ask for the list.
+Qwen's models have the same in ChatML. MMedAgent lists no tools in the prompt, because the model knows them. A planner
+trained otherwise may ask for the list.
 """
 
 from __future__ import annotations
@@ -26,8 +27,48 @@ SYSTEM = (
 )
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a placeholder in the text, not a secret
 END_OF_REPLY = "</s>"
-REPLY = "ASSISTANT:"
-"""What a prompt ends with; the planner goes on with a blank and its reply."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """The text around what is said. Every pair is what comes before and what comes after.
+
+    A prompt ends with `reply`; the planner goes on with `gap`, its reply and `end`. `image` stands for the image, in
+    front of the first question. `after_tools` closes a system text that lists tools.
+    """
+
+    image: str
+    system: tuple[str, str]
+    after_tools: str
+    user: tuple[str, str]
+    reply: str
+    gap: str
+    end: str
+    between: str = ""
+
+
+VICUNA = Template(
+    image=f"{IMAGE_TOKEN}\n",
+    system=("", " "),
+    after_tools="\n",
+    user=("USER: ", " "),
+    reply="ASSISTANT:",
+    gap=" ",
+    end=END_OF_REPLY,
+)
+"""Of LLaVA, and with it MMedAgent: vicuna_v1."""
+
+CHATML = Template(
+    image="<|vision_start|><|image_pad|><|vision_end|>",
+    system=("<|im_start|>system\n", "<|im_end|>\n"),
+    after_tools="<|im_end|>\n",
+    user=("<|im_start|>user\n", "<|im_end|>\n"),
+    reply="<|im_start|>assistant\n",
+    gap="",
+    end="<|im_end|>",
+    between="\n",
+)
+"""Of Qwen2.5-VL and Qwen3-VL: what their chat templates write for these turns."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +81,7 @@ class PromptStyle:
 
     control_tokens: Collection[str] = (IMAGE_TOKEN, "<s>", END_OF_REPLY)
     lists_tools: bool = False
+    template: Template = VICUNA
 
 
 @dataclass(frozen=True)
@@ -53,7 +95,7 @@ class Turn:
 def render_prompt(
     request: PlannerRequest, *, has_image: bool, style: PromptStyle | None = None, correction: str | None = None
 ) -> str:
-    """The whole prompt of one step, up to and with the `ASSISTANT:` that the planner continues.
+    """The whole prompt of one step, up to and with the template's `reply`, which the planner continues.
 
     `correction` is what was wrong with a first reply to the same request; it is added to the last user message.
     """
@@ -62,17 +104,21 @@ def render_prompt(
     if correction is not None:
         asked = f"{turns[-1].text}\n\nYour reply was not a plan. {correction} Reply with thoughts, actions and value."
         turns[-1] = Turn(turns[-1].role, asked)
-    return f"{render_turns(turns, has_image=has_image, style=style, tools=request.tools)}{REPLY}"
+    return render_turns(turns, has_image=has_image, style=style, tools=request.tools) + style.template.reply
 
 
 def render_turns(turns: Sequence[Turn], *, has_image: bool, style: PromptStyle, tools: Sequence[ToolCard] = ()) -> str:
-    """The text of a dialogue. With `REPLY` behind it, it is the prompt of the reply that comes next."""
+    """The text of a dialogue. With the template's `reply` behind it, it is the prompt of the reply that comes next."""
+    template = style.template
     first_user = next((place for place, turn in enumerate(turns) if turn.role == "USER"), None)
     text = _system(tools, style)
     for place, turn in enumerate(turns):
-        image = f"{IMAGE_TOKEN}\n" if has_image and place == first_user else ""
-        ending = " " if turn.role == "USER" else END_OF_REPLY
-        text += f"{turn.role}: {image}{_without_control(turn.text, style)}{ending}"
+        image = template.image if has_image and place == first_user else ""
+        said = image + _without_control(turn.text, style)
+        if turn.role == "USER":
+            text += f"{template.user[0]}{said}{template.user[1]}"
+        else:
+            text += f"{template.reply}{template.gap}{said}{template.end}{template.between}"
     return text
 
 
@@ -90,11 +136,12 @@ def without_earliest_turn(request: PlannerRequest) -> PlannerRequest | None:
 
 
 def _system(tools: Sequence[ToolCard], style: PromptStyle) -> str:
+    opening, closing = style.template.system
     if not style.lists_tools or not tools:
-        return f"{SYSTEM} "
+        return f"{opening}{SYSTEM}{closing}"
     lines = [f"{planner_name(card.name, tools)}: {card.description} {json.dumps(card.parameters)}" for card in tools]
     listed = "\n".join(_without_control(line, style) for line in lines)
-    return f"{SYSTEM} These tools can be used:\n{listed}\n"
+    return f"{opening}{SYSTEM} These tools can be used:\n{listed}{style.template.after_tools}"
 
 
 def _dialogue(request: PlannerRequest) -> list[Turn]:
@@ -122,10 +169,15 @@ def _outcomes(step: Step, question: str, tools: Sequence[ToolCard]) -> str:
         if isinstance(outcome, ToolResult):
             outputs.append((name, outcome.data))
         elif isinstance(outcome, ToolFailure):
-            problems.append(f"{name} failed and gave no output: {outcome.message}\n")
+            problems.append(failed(name, outcome.message))
         else:
             problems.append(f"{name} was not run and gave no output: {outcome.reason}\n")
     return "".join(problems) + second_turn(outputs, question)
+
+
+def failed(name: str, reason: str) -> str:
+    """The line that tells the planner of a failure, under the name that it knows the tool by."""
+    return f"{name} failed and gave no output: {reason}\n"
 
 
 def planner_name(tool: str, tools: Sequence[ToolCard]) -> str:

@@ -14,14 +14,22 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Concurrency = Annotated[int, Field(ge=1, le=1_024)]
 
 
+MAX_ADAPTERS = 32
+
+
 class PlannerCard(WireType):
-    """What a planner worker tells about itself."""
+    """What a planner worker tells about itself. `adapters` are the names of those that a request may ask for."""
 
     name: ShortText
     backend: ShortText
     version: ShortText
     checkpoint_sha256: Sha256 | None = None
     label: ShortText = ""
+    adapters: tuple[ShortText, ...] = Field(default=(), max_length=MAX_ADAPTERS)
+
+    def models(self) -> dict[str, str | None]:
+        """The names that the public API gives the planner, each with the adapter that it stands for."""
+        return {self.name: None} | {f"{self.name}:{adapter}": adapter for adapter in self.adapters}
 
 
 class ToolOffer(WireType):

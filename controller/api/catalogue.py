@@ -38,11 +38,10 @@ def catalogue_routes(services: Services) -> APIRouter:
 
     @router.get("/models")
     async def list_models() -> Listing:
-        """The planners, in the shape of the OpenAI models API."""
-        workers = {worker.registration.offer.card.name: worker for worker in services.registry.planners()}
+        """The planners and their adapters, in the shape of the OpenAI models API."""
         rows = [
             {"id": name, "object": "model", "created": int(worker.registered_at), "owned_by": "mmedagent"}
-            for name, worker in sorted(workers.items())
+            for name, worker in services.registry.models().items()
         ]
         return Listing(data=rows)
 

@@ -1,15 +1,15 @@
-"""Whether the folder of a LLaVA planner holds what it says, without loading a model of several billion parameters."""
+"""Whether a planner's folder holds what it says, without loading a model of several billion parameters."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from mmedagent.model_worker.llava.checkpoint import MANIFEST, PlannerManifest, read_manifest, read_settings
-from mmedagent.model_worker.llava.weights import ADAPTER_WEIGHTS, attach_adapter
+from mmedagent.model_worker.llava.weights import ADAPTER_WEIGHTS, attach_adapter, attach_adapters
 from mmedagent.networks.architectures import Architecture, WeightFile
+from mmedagent.networks.families import Family, family_named
 from mmedagent.networks.layouts import META, read_layout, read_sharded_layout, shard_files
 from mmedagent.networks.pretrained import fit_pretrained
 from mmedagent.protocol.errors import CheckpointError
@@ -32,40 +32,44 @@ def describe_llava(folder: Path) -> Architecture:
         _refuse_original(folder)
     manifest = read_manifest(folder)
     _refuse_original(folder / manifest.base)
-    if manifest.adapter is not None:
-        _refuse_original(folder / manifest.adapter)
+    for adapter in manifest.adapter_folders().values():
+        _refuse_original(folder / adapter)
     settings = read_settings(folder / manifest.base / CONFIG)
-    if settings.get("model_type") != "llava":
-        raise CheckpointError("The planner's base is not in the LlavaForConditionalGeneration format.")
+    family = family_named(settings.get("model_type"))
     return Architecture(
-        "LLaVA with LoRA" if manifest.adapter else "LLaVA",
+        f"{family.title} with LoRA" if manifest.adapter_folders() else family.title,
         _files(folder, manifest),
-        lambda: _fit(folder, manifest, settings),
+        lambda: _fit(folder, manifest, family, settings),
     )
 
 
 def _files(folder: Path, manifest: PlannerManifest) -> tuple[WeightFile, ...]:
     weights = shard_files(_base_weights(folder / manifest.base))
-    if manifest.adapter is not None:
-        weights.append(folder / manifest.adapter / ADAPTER_WEIGHTS)
+    weights += [folder / adapter / ADAPTER_WEIGHTS for adapter in manifest.adapter_folders().values()]
     names = dict.fromkeys([path.relative_to(folder).as_posix() for path in weights])
     return tuple(WeightFile(folder / name, manifest.sha256.get(name)) for name in names | manifest.sha256)
 
 
-def _fit(folder: Path, manifest: PlannerManifest, settings: JsonObject) -> int:
+def _fit(folder: Path, manifest: PlannerManifest, family: Family, settings: JsonObject) -> int:
     layout = read_sharded_layout(_base_weights(folder / manifest.base))
     try:
-        config = LlavaConfig.from_dict(dict(settings))
+        config = family.config.from_dict(dict(settings))
     except (TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"The base's {CONFIG} describes no LLaVA that transformers can build.") from error
-    model = fit_pretrained(LlavaForConditionalGeneration, config, layout, META)
-    if manifest.adapter is None:
+        raise CheckpointError(
+            f"The base's {CONFIG} describes no {family.title} that transformers can build."
+        ) from error
+    model = fit_pretrained(family.model, config, layout, META)
+    adapters = [folder / adapter for adapter in manifest.adapter_folders().values()]
+    if not adapters:
         return len(layout)
     # As when it is loaded from its folder; otherwise peft asks a hub whether the vocabulary has grown.
     model.name_or_path = str(folder / manifest.base)
     with torch.device(META):
-        attach_adapter(model, folder / manifest.adapter, read_layout)
-    return len(layout) + len(read_layout(folder / manifest.adapter / ADAPTER_WEIGHTS))
+        if manifest.adapters:
+            attach_adapters(model, folder, manifest, read_layout)
+        else:
+            attach_adapter(model, adapters[0], read_layout)
+    return len(layout) + sum(len(read_layout(adapter / ADAPTER_WEIGHTS)) for adapter in adapters)
 
 
 def _base_weights(base: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The checkpoint folder of a LLaVA planner: `planner.json`, a base model folder and, usually, a LoRA adapter folder."""
+"""The checkpoint folder of a LLaVA-type planner: `planner.json`, a folder with a base model, others with adapters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.protocol.errors import CheckpointError
 from mmedagent.protocol.types import JsonObject, Sha256, ShortText, WireType
+from mmedagent.protocol.workers import MAX_ADAPTERS
 
 MANIFEST = "planner.json"
 MAX_JSON_BYTES = 1 << 20
@@ -26,15 +27,18 @@ def _inside(path: str) -> str:
 
 
 RelativePath = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_inside)]
+AdapterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class PlannerManifest(WireType):
     """`planner.json`. Paths are relative to its folder; every file in `sha256` is checked before anything is loaded.
 
-    `base` holds a `LlavaForConditionalGeneration` with its processor, `adapter` a peft LoRA adapter. `tools_in_prompt`
-    is for planners that were trained with the list of tools in the prompt, which MMedAgent's was not. `constrained`
-    keeps every reply within the grammar of plans. Up to `max_batch` replies are written at once; `cache_mb` MiB hold
-    what was read of earlier prompts and images. `label` goes with every answer, for example that the weights are for
+    `base` holds a model with its processor, `adapter` a peft LoRA adapter. `adapters` are more of them, for requests
+    that ask for one by its name; `adapter` serves the others. `tools_in_prompt` is for planners that were trained
+    with the list of tools in the prompt, which MMedAgent's was not. `constrained` keeps every reply within the
+    grammar of plans, and `verbatim` names in it to the user's words and numbers in an answer to those that are there,
+    for a small model that would garble them. Up to `max_batch` replies are written at once; `cache_mb` MiB hold what
+    was read of earlier prompts and images. `label` goes with every answer, for example that the weights are for
     demonstration only.
     """
 
@@ -42,13 +46,21 @@ class PlannerManifest(WireType):
     version: ShortText
     base: RelativePath
     adapter: RelativePath | None = None
+    adapters: dict[AdapterName, RelativePath] = Field(default_factory=dict, max_length=MAX_ADAPTERS)
     max_new_tokens: int = Field(ge=1, le=8_192)
     tools_in_prompt: bool = False
     constrained: bool = True
+    verbatim: bool = False
     max_batch: int = Field(default=8, ge=1, le=256)
     cache_mb: int = Field(default=512, ge=0, le=1_048_576)
     label: ShortText = ""
     sha256: dict[RelativePath, Sha256] = Field(default_factory=dict, max_length=1_000)
+
+    def adapter_folders(self) -> dict[str | None, str]:
+        """The folder of every adapter by its name; None is the name of the default one."""
+        folders: dict[str | None, str] = {} if self.adapter is None else {None: self.adapter}
+        folders.update(self.adapters)
+        return folders
 
 
 def read_manifest(folder: Path) -> PlannerManifest:
@@ -70,7 +82,7 @@ def verify_files(folder: Path, manifest: PlannerManifest) -> str:
     It is the digest of the lines `<sha256>  <relative path>`, sorted by path, of the manifest and of the weights,
     settings and vocabularies in its folders. Raises `CheckpointError` for a missing or altered file.
     """
-    parts = [folder / part for part in (manifest.base, manifest.adapter) if part is not None]
+    parts = [folder / part for part in (manifest.base, *manifest.adapter_folders().values())]
     files = {
         path.relative_to(folder).as_posix()
         for part in parts

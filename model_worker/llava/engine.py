@@ -1,7 +1,7 @@
 """Continuous batching: replies that are written at the same time share the passes through the model, token by token.
 
-A turn may join and leave between any two tokens (Orca, Yu et al., OSDI 2022). Prompts are read one block at a time in
-between, so that a long prompt does not hold up the replies that are being written.
+A turn may join and leave between any two tokens (Orca, Yu et al., OSDI 2022), whatever its adapter. Prompts are read
+one block at a time in between, so that a long prompt does not hold up the replies that are being written.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Engine:
             return
         if turn.reading.scores is not None:
             if self._choose(turn, turn.reading.scores):
-                self._rows.join(turn.reading.cache)
+                self._rows.join(turn.reading.cache, turn.reading.next_position)
                 self._writing.append(turn)
             self._reading.popleft()
             turn.reading = None
@@ -151,7 +151,8 @@ class Engine:
         """One more token of every reply."""
         if not self._writing:
             return
-        scores = self._network.write_on([turn.last for turn in self._writing], self._rows)
+        adapters = [turn.prompt.adapter for turn in self._writing]
+        scores = self._network.write_on([turn.last for turn in self._writing], adapters, self._rows)
         for row in reversed(range(len(self._writing))):
             if not self._choose(self._writing[row], scores[row]):
                 self._leave(row)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from mmedagent.model_worker.llava.numbers import numbers_known, text_with
 from mmedagent.model_worker.llava.schema import narrowed, with_references
+from mmedagent.model_worker.llava.spans import SpanPatterns
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.invocation import ToolResult
 from mmedagent.protocol.plan import MAX_ACTIONS, Step
@@ -23,10 +25,11 @@ JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separat
 
 TEXT_TERMINALS = r"""
 THOUGHTS: /[^\x00-\x1f\x7f🚀]*/
-ANSWER: /[^\x00-\x20\x7f\u{85}\p{Z}][^\x00-\x08\x0b-\x1f\x7f]*/
-VALUE: /[^\x00-\x08\x0b-\x1f\x7f]*/
+ANSWER: VALUE & /[^\x00-\x20\x7f\u{85}\p{Z}](?s:.*)/
 """
 """Thoughts are one line without the sign of the next marker; an answer begins with something that can be seen."""
+
+ANY_TEXT = r"[^\x00-\x08\x0b-\x1f\x7f]*"
 
 Field = tuple[int, str, JsonSchema]
 
@@ -43,10 +46,19 @@ class PlanGrammar:
     """Grammars of one step. `refusal` says why a JSON Schema cannot be written, or gives an empty text.
 
     A tool whose parameters cannot be expressed is left out, so that no plan can break its schema; `left_out` says why.
+    With `words`, free texts in the parameters are stretches of the user's words, and numbers in an answer are numbers
+    that are there.
     """
 
-    def __init__(self, tools: Sequence[ToolCard], steps: Sequence[Step], refusal: Callable[[JsonSchema], str]) -> None:
+    def __init__(
+        self,
+        tools: Sequence[ToolCard],
+        steps: Sequence[Step],
+        refusal: Callable[[JsonSchema], str],
+        words: Sequence[str] | None = None,
+    ) -> None:
         self.left_out: dict[str, str] = {}
+        spans = SpanPatterns(words) if words is not None else None
         self._parameters: dict[str, JsonSchema] = {}
         for card in tools:
             try:
@@ -57,17 +69,18 @@ class PlanGrammar:
             if reason:
                 self.left_out[card.name] = reason
             else:
-                self._parameters[card.name] = schema
+                self._parameters[card.name] = schema if spans is None else spans.within(schema)
         self._tools = [card for card in tools if card.name in self._parameters]
         self._before = sum(len(step.plan.actions) for step in steps)
         self._found = _fields_found(steps, tools)
+        self._value = ANY_TEXT if words is None else text_with(_numbers(words, steps))
 
     def text(self, written: WrittenActions) -> str:
         """The grammar of the whole plan, in which the actions that are written already stay as they are.
 
         An action may refer to results of earlier plans, and to those actions of this plan that have been written.
         """
-        rules = [self._start(written), TEXT_TERMINALS]
+        rules = [self._start(written), TEXT_TERMINALS, f"VALUE: /{self._value}/"]
         fields = [*self._found, *self._fields_promised(written.names)]
         for place, card in enumerate(self._tools):
             names = " | ".join(_literal(json.dumps(name, ensure_ascii=False)) for name in (card.name, *card.aliases))
@@ -104,6 +117,12 @@ def _fields_found(steps: Sequence[Step], tools: Sequence[ToolCard]) -> list[Fiel
             known = _result_of(outcome.tool, tools)
             fields += [(number, name, known[name]) for name, data in outcome.data.items() if data and name in known]
     return fields
+
+
+def _numbers(words: Sequence[str], steps: Sequence[Step]) -> list[str]:
+    outcomes = list(chain.from_iterable(step.outcomes for step in steps))
+    results = [outcome.data for outcome in outcomes if isinstance(outcome, ToolResult)]
+    return numbers_known(words, results, len(outcomes))
 
 
 def _result_of(name: str, tools: Sequence[ToolCard]) -> dict[str, JsonSchema]:

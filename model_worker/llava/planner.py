@@ -1,4 +1,4 @@
-"""The planner that MMedAgent is about: a LLaVA-type vision-language model with a LoRA adapter (arXiv 2407.02483)."""
+"""The planner that MMedAgent is about: a LLaVA-type vision-language model with LoRA adapters (arXiv 2407.02483)."""
 
 from __future__ import annotations
 
@@ -52,13 +52,14 @@ class LlavaPlanner:
             version=manifest.version,
             checkpoint_sha256=digest,
             label=manifest.label,
+            adapters=tuple(manifest.adapters),
         )
 
     def step(
         self, request: PlannerRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
     ) -> Iterator[StepEvent]:
-        """Stream one step. Raises `TooLargeError` when the present turn alone is longer than the model's context, and
-        `OverloadedError` when too many wait."""
+        """Stream one step. Raises `TooLargeError` when the present turn alone is longer than the model's context,
+        `OverloadedError` when too many wait, and `NotFoundError` for an adapter that there is not."""
         if self._writer is None:
             raise UnavailableError("The planner is not loaded.")
         splitter = PlanSplitter()
@@ -69,7 +70,8 @@ class LlavaPlanner:
                 raise
             _logger.warning("asking again for a plan: %s", error.detail)
             yield from self._second_try(self._writer, request, frame, splitter.accepted, error, raise_if_cancelled)
-        yield StepDone(planner=self._card.name, checkpoint_sha256=self._card.checkpoint_sha256)
+        model = next(name for name, adapter in self._card.models().items() if adapter == request.adapter)
+        yield StepDone(planner=model, checkpoint_sha256=self._card.checkpoint_sha256)
 
     def _second_try(
         self,

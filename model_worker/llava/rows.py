@@ -34,11 +34,13 @@ class _RowLayer(DynamicLayer):  # type: ignore[misc]
 class Rows:
     """Rows of different lengths, side by side. What lies behind the end of a row is masked.
 
-    `lengths` has shape (rows,), int64: the tokens of each row. Memory is given back when the last row leaves.
+    `lengths` has shape (rows,), int64: the tokens of each row. `positions`, of the same shape, are those of the tokens
+    that come next. Memory is given back when the last row leaves.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.lengths = torch.zeros(0, dtype=torch.int64, device=device)
+        self.positions = self.lengths
         self.longest = 0
         self._layers: list[_RowLayer] = []
 
@@ -56,8 +58,8 @@ class Rows:
         places = torch.arange(self.longest + 1, device=self.lengths.device)
         return (places <= self.lengths[:, None])[:, None, None]
 
-    def join(self, read: Cache) -> None:
-        """Add a row at the end: a prompt that has been read, with batch size 1."""
+    def join(self, read: Cache, position: int) -> None:
+        """Add a row at the end: a prompt that has been read, with batch size 1, and the position of the next token."""
         length = read.get_seq_length()
         if not self._layers:
             self._layers = [self._empty_layer(source) for source in read.layers]
@@ -65,6 +67,7 @@ class Rows:
         for layer, source in zip(self._layers, read.layers, strict=True):
             layer.keys[len(self), :, :length] = source.keys[0]
             layer.values[len(self), :, :length] = source.values[0]
+        self.positions = torch.cat([self.positions, self.positions.new_tensor([position])])
         self._set_lengths(torch.cat([self.lengths, self.lengths.new_tensor([length])]))
 
     def leave(self, row: int) -> None:
@@ -74,14 +77,15 @@ class Rows:
             for layer in self._layers:
                 layer.keys[row] = layer.keys[last]
                 layer.values[row] = layer.values[last]
-        lengths = self.lengths.clone()
-        lengths[row] = lengths[last]
-        self._set_lengths(lengths[:last])
+        order = [last if place == row else place for place in range(last)]
+        self.positions = self.positions[order]
+        self._set_lengths(self.lengths[order])
         if not last:
             self._layers = []
 
     def advance(self) -> None:
         """Count the token that the model has just written into every row."""
+        self.positions = self.positions + 1
         self._set_lengths(self.lengths + 1)
 
     def _set_lengths(self, lengths: Tensor) -> None:

@@ -13,25 +13,31 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from transformers.utils.logging import disable_progress_bar
 
+from mmedagent.model_worker.llava.adapters import Adapters, peft_names, require_separable
 from mmedagent.model_worker.llava.checkpoint import PlannerManifest, read_settings
 from mmedagent.networks import checkpoints
+from mmedagent.networks.families import family_named
 from mmedagent.protocol.errors import CheckpointError
 
 ReadState = Callable[[Path], dict[str, Tensor]]
 ADAPTER_SETTINGS, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+NOT_FINITE = "The planner's adapter holds values that are not finite."
 PLAIN_STARTS = (True, False, "gaussian")
 """Ways to start an adapter (`init_lora_weights`) that leave the base weights as they are."""
 
 
 @dataclass(frozen=True)
 class LoadedLlava:
-    """A LLaVA model with its adapter merged in, ready for inference, and the processor of its base folder."""
+    """A LLaVA-type model, ready for inference, and the processor of its base folder.
+
+    A single adapter is merged into the model. With more, the model is a `PeftModel` that carries all of them.
+    """
 
     model: Any
     processor: Any
+    adapters: Adapters
 
 
 def load_llava(folder: Path, manifest: PlannerManifest, device: str) -> LoadedLlava:
@@ -40,13 +46,16 @@ def load_llava(folder: Path, manifest: PlannerManifest, device: str) -> LoadedLl
     base = folder / manifest.base
     processor = load_processor(base)
     model = load_base(base, dtype_for(device))
-    if manifest.adapter is not None:
+    if manifest.adapters:
+        model = attach_adapters(model, folder, manifest)
+    elif manifest.adapter is not None:
         adapted = attach_adapter(model, folder / manifest.adapter)
         try:
             model = adapted.merge_and_unload(safe_merge=True)
         except ValueError as error:
-            raise CheckpointError("The planner's adapter holds values that are not finite.") from error
-    return LoadedLlava(model.to(device).eval().requires_grad_(requires_grad=False), processor)
+            raise CheckpointError(NOT_FINITE) from error
+    ready = model.to(device).eval().requires_grad_(requires_grad=False)
+    return LoadedLlava(ready, processor, Adapters(ready, peft_names(manifest)))
 
 
 def dtype_for(device: str) -> torch.dtype:
@@ -58,13 +67,12 @@ def dtype_for(device: str) -> torch.dtype:
 
 
 def load_base(folder: Path, dtype: torch.dtype) -> Any:
-    """The `LlavaForConditionalGeneration` of a folder, from safetensors only and without a network."""
-    if read_settings(folder / "config.json").get("model_type") != "llava":
-        raise CheckpointError("The planner's base is not in the LlavaForConditionalGeneration format.")
+    """The model of a folder, of one of the families, from safetensors only and without a network."""
+    family = family_named(read_settings(folder / "config.json").get("model_type"))
     if (folder / ADAPTER_SETTINGS).exists():
         raise CheckpointError("The planner's base folder holds an adapter; keep the adapter in a folder of its own.")
     try:
-        model, report = LlavaForConditionalGeneration.from_pretrained(
+        model, report = family.model.from_pretrained(
             folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -78,13 +86,14 @@ def load_base(folder: Path, dtype: torch.dtype) -> Any:
 
 def load_processor(folder: Path) -> Any:
     """The tokenizer and image processor of a folder. Raises `CheckpointError` for one that would cut the image."""
+    family = family_named(read_settings(folder / "config.json").get("model_type"))
     read_settings(folder / "tokenizer_config.json")
     try:
-        processor = LlavaProcessor.from_pretrained(folder, local_files_only=True)
+        processor = family.processor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError("The planner's processor cannot be loaded from its base folder.") from error
     if _loses_border(processor.image_processor):
-        raise CheckpointError("The planner's image processor crops; it must pad, or the image border would be lost.")
+        raise CheckpointError("The planner's image processor crops; it must not, or the image border would be lost.")
     return processor
 
 
@@ -102,19 +111,34 @@ def _loses_border(image_processor: Any) -> bool:
     return False
 
 
-def attach_adapter(model: Any, folder: Path, read: ReadState = checkpoints.load_state) -> PeftModel:
+def attach_adapters(
+    model: Any, folder: Path, manifest: PlannerManifest, read: ReadState = checkpoints.load_state
+) -> PeftModel:
+    """The model with all adapters of a planner's folder side by side, unmerged. Raises `CheckpointError`."""
+    names = peft_names(manifest)
+    for name, place in manifest.adapter_folders().items():
+        model = attach_adapter(model, folder / place, read, names[name])
+        require_separable(model, names[name], place)
+    return model
+
+
+def attach_adapter(
+    model: Any, folder: Path, read: ReadState = checkpoints.load_state, name: str = "default"
+) -> PeftModel:
     """The model with the LoRA adapter of a folder on it, unmerged. `read` gives the tensors of a file.
 
-    The tensors in the file must be exactly those that the adapter's own settings ask for: peft itself only warns when
-    some are missing, and leaves those layers as they were. Raises `CheckpointError`.
+    The model may carry other adapters already; `name` is the adapter's in peft. The tensors in the file must be exactly
+    those that the adapter's own settings ask for: peft itself only warns when some are missing, and leaves those layers
+    as they were. Raises `CheckpointError`.
     """
     config = _adapter_config(folder)
     state = _adapter_state(folder / ADAPTER_WEIGHTS, read)
-    adapted = _with_fresh_adapter(model, config)
+    adapted = _with_fresh_adapter(model, config, name)
     _require_targets(config.target_modules, adapted.base_model.targeted_module_names)
-    own = get_peft_model_state_dict(adapted)
+    own = get_peft_model_state_dict(adapted, adapter_name=name)
     _require_equal_keys(own, state)
-    set_peft_model_state_dict(adapted, {key: state[key].to(tensor.dtype) for key, tensor in own.items()})
+    fitting = {key: state[key].to(tensor.dtype) for key, tensor in own.items()}
+    set_peft_model_state_dict(adapted, fitting, adapter_name=name)
     return adapted.eval()
 
 
@@ -133,12 +157,15 @@ def _adapter_config(folder: Path) -> LoraConfig:
     return config
 
 
-def _with_fresh_adapter(model: Any, config: LoraConfig) -> PeftModel:
+def _with_fresh_adapter(model: Any, config: LoraConfig, name: str) -> PeftModel:
     try:
         with warnings.catch_warnings():
             # peft 0.21 still reads a model attribute that transformers 5.23 has renamed.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            return get_peft_model(model, config, autocast_adapter_dtype=False)
+            if not isinstance(model, PeftModel):
+                return get_peft_model(model, config, adapter_name=name, autocast_adapter_dtype=False)
+            model.add_adapter(name, config, autocast_adapter_dtype=False)
+            return model
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError("The planner's adapter does not fit the base model.") from error
 

@@ -1,4 +1,4 @@
-"""Writes one reply of a LLaVA planner: the prompt's tokens in, the events of a step out."""
+"""Writes one reply of a LLaVA-type planner: the prompt's tokens in, the events of a step out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from mmedagent.model_worker.llava.stream import PlanSplitter
 from mmedagent.model_worker.llava.vocabulary import Vocabulary
 from mmedagent.model_worker.llava.weights import LoadedLlava
 from mmedagent.model_worker.planner import StepEvent
+from mmedagent.networks.families import family_of
+from mmedagent.networks.families.family import Grid
 from mmedagent.protocol.errors import CheckpointError, TooLargeError
 from mmedagent.protocol.plan import ChatMessage, PlannerRequest
 from mmedagent.protocol.prompts import IMAGE_TOKEN, PromptStyle, render_prompt, without_earliest_turn
@@ -31,7 +33,7 @@ _SELF_TEST_TOKENS = 4
 
 
 class PlanWriter:
-    """One loaded model with everything that writing replies needs. `identity` names the checkpoint and its adapter."""
+    """One loaded model with everything that writing replies needs. `identity` names the checkpoint and its adapters."""
 
     def __init__(self, loaded: LoadedLlava, manifest: PlannerManifest, identity: str) -> None:
         model, self._processor = loaded.model, loaded.processor
@@ -39,13 +41,16 @@ class PlanWriter:
         self._limit = manifest.max_new_tokens
         self._context = _context(model.config.text_config)
         stop = _stop_tokens(model, tokenizer)
-        self._style = PromptStyle(_control_tokens(tokenizer), lists_tools=manifest.tools_in_prompt)
+        template = family_of(loaded.processor).template
+        self._style = PromptStyle(_control_tokens(tokenizer), manifest.tools_in_prompt, template)
         if self._limit >= self._context:
             raise CheckpointError("The planner's max_new_tokens leave no room for a question in the model's context.")
         size = model.config.text_config.vocab_size
         self._vocabulary = Vocabulary(tokenizer, size, stop) if manifest.constrained else None
+        self._verbatim = manifest.verbatim
         self._left_out: set[str] = set()
-        self.network = LlavaNetwork(model, identity, manifest.cache_mb * 2**20)
+        self.network = LlavaNetwork(model, identity, manifest.cache_mb * 2**20, loaded.adapters)
+        self._adapters = loaded.adapters.names
         self._engine = Engine(self.network, stop, manifest.max_batch)
 
     @property
@@ -70,20 +75,24 @@ class PlanWriter:
         splitter.finish()
 
     def check(self) -> None:
-        """Write a few tokens about a blank image. Raises `CheckpointError` when the scores are not finite numbers."""
+        """Write a few tokens about a blank image with every adapter.
+
+        Raises `CheckpointError` when the scores are not finite numbers.
+        """
         messages = (ChatMessage(role="user", text="What modality is this image?"),)
-        request = PlannerRequest(messages=messages, correlation_id="self-test")
+        plain = PlannerRequest(messages=messages, correlation_id="self-test")
+        requests = [plain.model_copy(update={"adapter": name}) for name in (None, *self._adapters)]
         blank = np.zeros((32, 48), dtype=np.uint8)
         try:
-            prompt = self.encode(request, blank, "", None)
-            finite = bool(torch.isfinite(self.network.read(prompt)).all())
-            written = self._engine.write(prompt, self._chooser(request), _nobody_cancels)
-            tokens = list(islice(written, _SELF_TEST_TOKENS))
+            prompts = [self.encode(request, blank) for request in requests]
+            finite = all(bool(torch.isfinite(self.network.read(prompt)).all()) for prompt in prompts)
+            for prompt in prompts:
+                written = self._engine.write(prompt, self._chooser(plain), _nobody_cancels)
+                self._processor.tokenizer.decode(list(islice(written, _SELF_TEST_TOKENS)))
         except (ValueError, RuntimeError, TooLargeError) as error:
             raise CheckpointError("The planner's self-test failed: model and processor do not fit together.") from error
         if not finite:
             raise CheckpointError("The planner's self-test failed: the model's scores are not finite.")
-        self._processor.tokenizer.decode(tokens)
 
     def encode(
         self, request: PlannerRequest, frame: PixelArray | None, reply: str = "", correction: str | None = None
@@ -93,21 +102,32 @@ class PlanWriter:
         shortened: PlannerRequest | None = request
         while shortened is not None:
             text = render_prompt(shortened, has_image=frame is not None, style=self._style, correction=correction)
-            inputs = self._processor(text=[f"{text} {reply}" if reply else text], images=pictures, return_tensors="pt")
+            begun = f"{text}{self._style.template.gap}{reply}" if reply else text
+            inputs = self._processor(text=[begun], images=pictures, return_tensors="pt")
             ids = inputs["input_ids"][0].tolist()
             if len(ids) + self._limit <= self._context:
-                return Prompt(tuple(ids), inputs.get("pixel_values"))
+                return Prompt(tuple(ids), inputs.get("pixel_values"), _grid(inputs), request.adapter)
             shortened = without_earliest_turn(shortened)
         raise TooLargeError(f"The question and its results exceed the planner's context of {self._context} tokens.")
 
     def _chooser(self, request: PlannerRequest) -> Chooser:
         if self._vocabulary is None:
             return FreeChoice(len(self._processor.tokenizer), self._limit)
-        grammar = PlanGrammar(request.tools, request.steps, self._vocabulary.refusal)
+        words = [message.text for message in request.messages if message.role == "user"] if self._verbatim else None
+        grammar = PlanGrammar(request.tools, request.steps, self._vocabulary.refusal, words)
         for name in grammar.left_out.keys() - self._left_out:
             _logger.warning("the planner cannot use %s, which has no grammar: %s", name, grammar.left_out[name])
         self._left_out |= grammar.left_out.keys()
         return PlanConstraint(grammar, self._vocabulary, self._limit)
+
+
+def _grid(inputs: Any) -> Grid | None:
+    """The grid of the only image, where the processor gives one."""
+    grids = inputs.get("image_grid_thw")
+    if grids is None:
+        return None
+    time, height, width = grids[0].tolist()
+    return time, height, width
 
 
 def _nobody_cancels() -> None:

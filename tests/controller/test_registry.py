@@ -55,8 +55,8 @@ def tool(port: int, name: str = "echo", concurrency: int = 1, host: str = "127.0
     )
 
 
-def planner(port: int, name: str = "compact") -> WorkerRegistration:
-    card = PlannerCard(name=name, backend="compact", version="1.0.0")
+def planner(port: int, name: str = "compact", adapters: tuple[str, ...] = ()) -> WorkerRegistration:
+    card = PlannerCard(name=name, backend="compact", version="1.0.0", adapters=adapters)
     return WorkerRegistration(url=f"http://127.0.0.1:{port}/planner", offer=PlannerOffer(card=card), concurrency=2)
 
 
@@ -198,6 +198,23 @@ def test_what_is_outstanding_is_counted_whatever_happens(registry: Registry) -> 
         assert one.outstanding == 1
         raise asyncio.CancelledError
     assert (one.outstanding, one.completed, one.failed) == (0, 0, 0)
+
+
+def test_an_adapter_is_a_model_of_the_planners_that_have_it(registry: Registry) -> None:
+    registry.register(planner(1, "llava", ("chest",)))
+    registry.register(planner(2, "llava", ("chest", "eye")))
+    registry.register(planner(3, "llava-small"))
+    assert list(registry.models()) == ["llava", "llava-small", "llava:chest", "llava:eye"]
+    assert registry.planner_name() == "planner/llava"
+    name = registry.planner_name("llava:eye")
+    picked = registry.pick(name)
+    assert picked.url.endswith(":2/planner")
+    assert picked.names[name] == "eye"
+    with pytest.raises(UnavailableError):
+        registry.pick(name, exclude=frozenset({picked.worker_id}))
+    assert {registry.pick("planner/llava", frozenset({picked.worker_id})).url[-10:-8]} == {":1"}
+    with pytest.raises(NotFoundError, match="llava:chest, llava:eye"):
+        registry.planner_name("llava:heart")
 
 
 def test_planners_are_found_by_their_model_name(registry: Registry) -> None:

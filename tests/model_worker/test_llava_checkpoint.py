@@ -136,7 +136,7 @@ def test_a_base_in_the_original_format_or_not_safetensors_is_refused(folder: Pat
     weights.unlink()
     refuse(folder, "cannot be loaded")
     edit_json(folder / "base" / "config.json", model_type="llava_mistral")
-    refuse(folder, "LlavaForConditionalGeneration format")
+    refuse(folder, "none of these formats of transformers: LlavaForConditionalGeneration")
 
 
 @pytest.mark.parametrize(

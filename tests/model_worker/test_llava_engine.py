@@ -72,7 +72,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(folder: Path) -> LoadedLlava:
     """In double precision, in which no two random scores are so close that rounding decides between them."""
     made = load_llava(folder, read_manifest(folder), "cpu")
-    return LoadedLlava(made.model.double(), made.processor)
+    made.model.double()
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from transformers import (
     LlavaProcessor,
 )
 
-from mmedagent.evaluation.random_llava import llava_config, llava_processor
+from mmedagent.networks.llava_parts import llava_config, llava_processor
 from mmedagent.protocol.plan import PlannerRequest
 from mmedagent.protocol.prompts import END_OF_REPLY, render_prompt
 from mmedagent.serving.tool import PixelArray

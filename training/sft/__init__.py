@@ -1,1 +1,1 @@
-"""LoRA supervised fine-tuning of a LLaVA planner: `mmedagent train planner CONFIG.toml` (docs/training.md)."""
+"""LoRA supervised fine-tuning of a LLaVA-type planner: `mmedagent train planner CONFIG.toml` (docs/training.md)."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from mmedagent.networks.families import family_named
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.training.sft.settings import LoraSection, RecipeSection
 
-PROJECTOR = "multi_modal_projector"
-"""The two layers between image tower and language model, as LlavaForConditionalGeneration calls them."""
+PROJECTOR = ".modules_to_save."
+"""Part of the name that peft gives every parameter of the projector's trained copy, and no other."""
 
 
 def with_adapter(model: Any, lora: LoraSection) -> PeftModel:
@@ -26,7 +28,7 @@ def with_adapter(model: Any, lora: LoraSection) -> PeftModel:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=rf".*language_model.*\.({names})",
-        modules_to_save=[PROJECTOR],
+        modules_to_save=_projector(model),
         task_type="CAUSAL_LM",
     )
     try:
@@ -43,6 +45,12 @@ def with_adapter(model: Any, lora: LoraSection) -> PeftModel:
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
+
+
+def _projector(model: Any) -> list[str]:
+    """The names of the modules between image tower and language model."""
+    pattern = re.compile(family_named(model.config.model_type).projector)
+    return [name.removeprefix("model.") for name, _ in model.named_modules() if pattern.fullmatch(name)]
 
 
 def optimizer_of(adapted: PeftModel, recipe: RecipeSection) -> torch.optim.AdamW:

@@ -15,12 +15,13 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from mmedagent.imaging.decode import decode_file
+from mmedagent.networks.families import family_of
 from mmedagent.protocol.errors import InvalidRequestError, RequestError
 from mmedagent.protocol.planner_format import IMAGE_PLACEHOLDERS
 from mmedagent.training.instructions.dialogues import Dialogue
 from mmedagent.training.instructions.importer import read_dialogues
 from mmedagent.training.sft.settings import TrainingSettings
-from mmedagent.training.sft.tokens import IGNORED, Encoder, Tokens
+from mmedagent.training.sft.tokens import ANY_SIZE, IGNORED, Encoder, Tokens
 
 TOO_LONG = "longer than recipe.max_tokens"
 
@@ -57,6 +58,7 @@ def read_samples(settings: TrainingSettings, processor: Any) -> Samples:
         InvalidRequestError: a file or row is not what it should be, an image is missing, or nothing is left.
     """
     encoder = Encoder(processor, settings.planner.tools_in_prompt)
+    keeps_shape = family_of(processor).keeps_shape
     samples: list[Sample] = []
     left_out: Counter[str] = Counter()
     ignored: Counter[str] = Counter()
@@ -66,7 +68,8 @@ def read_samples(settings: TrainingSettings, processor: Any) -> Samples:
         ignored += imported.ignored
         for dialogue in imported.dialogues:
             image = _image_of(dialogue, settings)
-            tokens = encoder.encode(dialogue, with_image=image is not None)
+            size = _frame(image).size[::-1] if image is not None and keeps_shape else ANY_SIZE
+            tokens = encoder.encode(dialogue, with_image=image is not None, size=size)
             if len(tokens.ids) > settings.recipe.max_tokens:
                 left_out[TOO_LONG] += 1
             else:
@@ -89,14 +92,15 @@ def _image_of(dialogue: Dialogue, settings: TrainingSettings) -> Path | None:
 
 
 class Collator:
-    """Makes a batch: `input_ids`, `attention_mask` and `labels` of shape (rows, tokens), padded on the right, and the
-    `pixel_values` of the images, shape (images, 3, height, width), where a row has one.
+    """Makes a batch: `input_ids`, `attention_mask` and `labels` of shape (rows, tokens), padded on the right, and what
+    the family of the model takes of the images, where a row has one.
 
     Images are decoded as the server decodes them, so that the planner is trained on the frames that it will see.
     """
 
     def __init__(self, processor: Any) -> None:
-        self._images = processor.image_processor
+        self._processor = processor
+        self._family = family_of(processor)
         tokenizer = processor.tokenizer
         self._pad: int = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
@@ -110,9 +114,8 @@ class Collator:
             ),
         }
         frames = [_frame(sample.image) for sample in samples if sample.image is not None]
-        if frames:
-            batch["pixel_values"] = self._images(frames, return_tensors="pt")["pixel_values"]
-        return batch
+        images = dict(self._processor.image_processor(frames, return_tensors="pt")) if frames else {}
+        return batch | self._family.batch_fields(self._processor, batch["input_ids"], images)
 
 
 def _frame(path: Path) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Makes the checkpoint folder of a LLaVA planner from a base and the adapter that was trained on it."""
+"""Makes the checkpoint folder of a LLaVA-type planner from a base and the adapter that was trained on it."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def train(
 
     Args:
         settings: the run.
-        model: the `LlavaForConditionalGeneration` of `settings.base`; it is changed.
+        model: that of `settings.base`, of one of the families; it is changed.
         processor: its processor.
         samples: what is learnt.
         watcher: is told of progress, in the first process only.

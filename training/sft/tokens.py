@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from mmedagent.networks.families import family_of
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import CheckpointError
 from mmedagent.protocol.prompts import (
     IMAGE_TOKEN,
-    REPLY,
     PromptStyle,
     Turn,
     render_reply,
@@ -28,6 +28,12 @@ IGNORED = -100
 """The label of a token that is not learnt, in transformers."""
 
 
+Size = tuple[int, int]
+"""Of an image: height and width in pixels."""
+
+ANY_SIZE: Size = (32, 48)
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Token ids and labels of a dialogue, both int32 of shape (tokens,); the label of a learnt token is the token."""
@@ -37,32 +43,37 @@ class Tokens:
 
 
 class Encoder:
-    """Writes dialogues in the prompt of the LLaVA planner (`protocol.prompts`), with the tokenizer of a base folder.
+    """Writes dialogues in the prompt of the planner (`protocol.prompts`), with the tokenizer of a base folder.
 
     Tools have the names that the planner knows them by, whichever of a card's names the dialogue uses.
     """
 
     def __init__(self, processor: Any, tools_in_prompt: bool) -> None:
         tokenizer = processor.tokenizer
+        family = family_of(processor)
         added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        control = frozenset({IMAGE_TOKEN, *tokenizer.all_special_tokens, *added})
         self._tokenizer = tokenizer
-        self._style = PromptStyle(frozenset({IMAGE_TOKEN, *tokenizer.all_special_tokens, *added}), tools_in_prompt)
+        self._style = PromptStyle(control, tools_in_prompt, family.template)
         self._cards: Sequence[ToolCard] = built_in_cards()
-        self._image: int = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        self._places = _places_of_an_image(processor, self._image)
+        self._image: int = processor.image_token_id
+        self._places: Callable[[int, int], int] = cache(partial(family.places, processor))
 
-    def encode(self, dialogue: Dialogue, *, with_image: bool) -> Tokens:
-        """The whole dialogue. Learnt is what the planner writes: each reply and the token that ends it.
+    def encode(self, dialogue: Dialogue, *, with_image: bool, size: Size = ANY_SIZE) -> Tokens:
+        """The whole dialogue. Its image's size matters where images keep their shape (`Family.keeps_shape`).
 
-        Raises `CheckpointError` when the tokenizer reads a prompt otherwise where a reply follows, so that the planner
-        would be served another prompt than it was trained with.
+        Learnt is what the planner writes: each reply and the token that ends it. Raises `CheckpointError` when the
+        tokenizer reads a prompt otherwise where a reply follows, so that the planner would be served another prompt
+        than it was trained with.
         """
         turns = self._turns(dialogue)
-        ids = self._read(turns, with_image)
+        shown = size if with_image else None
+        ids = self._read(turns, shown)
         labels = torch.full_like(ids, IGNORED)
+        template = self._style.template
         for place in range(1, len(turns), 2):
-            before = self._read(turns[:place], with_image, REPLY)
-            after = self._read(turns[: place + 1], with_image)
+            before = self._read(turns[:place], shown, template.reply)
+            after = self._read(turns[: place + 1], shown)
             start, end = len(before), len(after)
             if not (torch.equal(ids[:start], before) and torch.equal(ids[:end], after)):
                 raise CheckpointError(
@@ -78,13 +89,9 @@ class Encoder:
             turns += [Turn("USER", exchange.said), Turn("ASSISTANT", render_reply(plan))]
         return turns
 
-    def _read(self, turns: Sequence[Turn], with_image: bool, ending: str = "") -> Tensor:
-        text = render_turns(turns, has_image=with_image, style=self._style, tools=self._cards)
-        ids = torch.tensor(self._tokenizer(f"{text}{ending}")["input_ids"], dtype=torch.int32)
-        return ids.repeat_interleave(torch.where(ids == self._image, self._places, 1))
-
-
-def _places_of_an_image(processor: Any, image_token: int) -> int:
-    """The tokens that stand for one image; images are padded to a square, so it is the same number for all."""
-    read = processor(text=[IMAGE_TOKEN], images=[Image.new("RGB", (48, 32))], return_tensors="pt")
-    return int((read["input_ids"] == image_token).sum())
+    def _read(self, turns: Sequence[Turn], size: Size | None, ending: str = "") -> Tensor:
+        """The tokens of these turns up to the one that ends the last of them, or up to the ending."""
+        text = render_turns(turns, has_image=size is not None, style=self._style, tools=self._cards)
+        text = f"{text}{ending}" if ending else text.removesuffix(self._style.template.between)
+        ids = torch.tensor(self._tokenizer(text)["input_ids"], dtype=torch.int32)
+        return ids if size is None else ids.repeat_interleave(torch.where(ids == self._image, self._places(*size), 1))
