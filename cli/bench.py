@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from mmedagent.cli import bench_planner, bench_tools
+from mmedagent.cli import bench_planner, bench_plans, bench_tools
 from mmedagent.cli.processes import LOOPBACK
 from mmedagent.cli.profile import load_profile
 from mmedagent.cli.serve import process_specs
@@ -28,6 +28,7 @@ USERS = (1, 8, 32)
 app = typer.Typer(help="Benchmarks of the running system.", no_args_is_help=True)
 app.command()(bench_tools.tools)
 app.command()(bench_planner.planner)
+app.command()(bench_plans.plans)
 
 
 @app.callback()

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from mmedagent.cli.evaluate_added import evaluate_added_tools
+from mmedagent.cli.evaluate_planners import evaluate_planners
 from mmedagent.cli.evaluate_selection import evaluate_dialogues, evaluate_tool_selection
 from mmedagent.cli.options import FiguresFile, ProfileName
 from mmedagent.cli.paths import MODELS
@@ -40,6 +42,8 @@ _PLAIN_WIDTH = 120
 app = typer.Typer(help="Figures of quality.", no_args_is_help=True)
 app.command("tool-selection")(evaluate_tool_selection)
 app.command("dialogues")(evaluate_dialogues)
+app.command("added-tools")(evaluate_added_tools)
+app.command("planners")(evaluate_planners)
 
 
 @app.callback()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsons
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,12 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from mmedagent.cli.cards import read_card
 from mmedagent.cli.client import ApiClient
 from mmedagent.cli.options import ApiKey, FiguresFile, ProfileName
 from mmedagent.cli.profile import load_profile
 from mmedagent.cli.workers import planner_of
+from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import MalformedPlanError, ServiceError
 from mmedagent.protocol.plan import Action
@@ -38,6 +40,9 @@ def evaluate_tool_selection(
     ] = None,
     api_key: ApiKey = None,
     without_images: Annotated[bool, typer.Option("--without-images", help="Ask everything without its image.")] = False,
+    card: Annotated[
+        list[Path] | None, typer.Option(help="Card of a tool that is registered beside the seven; may be repeated.")
+    ] = None,
     json: FiguresFile = None,
 ) -> None:
     """Measure tool selection, with the planner of a profile and all seven tools registered, or through a server."""
@@ -46,7 +51,7 @@ def evaluate_tool_selection(
     asks = read_asks(file)
     with ExitStack() as stack:
         if url is None:
-            name, asking = _planner(profile, not without_images)
+            name, asking = _planner(profile, not without_images, [read_card(path) for path in card or ()])
         else:
             name, asking = url, stack.enter_context(_server(url, api_key, not without_images)).turn
         rows = [(ask, asking(ask)) for ask in track(asks, "asking", console=Console(stderr=True))]
@@ -89,13 +94,13 @@ def _report(name: str, rows: list[tuple[AskCase, Planned]], file: Path | None) -
     Console().print(*as_tables(result))
 
 
-def _planner(profile: str, images: bool) -> tuple[str, Callable[[AskCase], Planned]]:
+def _planner(profile: str, images: bool, added: Sequence[ToolCard]) -> tuple[str, Callable[[AskCase], Planned]]:
     """The planner of a profile, loaded here."""
     from mmedagent.cli.first_plans import FirstPlans
 
     planner = planner_of(load_profile(profile))
     planner.load("cpu")
-    return planner.card.name, FirstPlans(planner, built_in_cards(), images)
+    return planner.card.name, FirstPlans(planner, (*built_in_cards(), *added), images)
 
 
 @dataclass

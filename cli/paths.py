@@ -7,5 +7,6 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 
 MODELS = _ROOT / "models"
+EVALUATION = _ROOT / "evaluation"
 PAGE = _ROOT / "webui" / "dist"
 PROFILES = _ROOT / "cli" / "profiles"

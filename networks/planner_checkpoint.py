@@ -15,6 +15,7 @@ from mmedagent.networks.glance import CONFIG as GLANCE_CONFIG
 from mmedagent.networks.glance import LoadedGlance, load_glance
 from mmedagent.networks.minilm import MINILM_SHA256, load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
+from mmedagent.networks.planner_added import AddedOutcome
 from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, REFERS, TAGS, TASKS, PlannerNet, merge_lora
 
 
@@ -32,7 +33,10 @@ class LoraSettings(BaseModel):
 
 
 class PlannerConfig(BaseModel):
-    """What a checkpoint says about itself. `threshold` is the confidence below which the planner asks back."""
+    """What a checkpoint says about itself. `threshold` is the confidence below which the planner asks back.
+
+    `added` are the outcomes of tools that were learnt later, in the order of their rows behind `outcomes`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,6 +51,7 @@ class PlannerConfig(BaseModel):
     lora: LoraSettings
     temperature: float = Field(gt=0)
     threshold: float = Field(ge=0, le=1)
+    added: tuple[AddedOutcome, ...] = Field(default=(), max_length=256)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def save_planner(folder: Path, config: PlannerConfig, net: PlannerNet, lora: dic
     state = {f"lora.{key}": tensor for key, tensor in lora.items()}
     state |= {f"heads.{key}": tensor for key, tensor in net.heads.state_dict().items()}
     sha256 = save_fp16(state, folder / "model.safetensors")
-    (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
+    (folder / "config.json").write_text(config.model_dump_json(indent=2, exclude_defaults=True) + "\n", "utf-8")
     return sha256
 
 
@@ -95,7 +100,7 @@ def load_planner(folder: Path, minilm: Path | None = None) -> LoadedPlanner:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"MiniLM cannot be used: {error}") from error
     merge_lora(encoder, _section(state, "lora."), config.lora.scaling)
-    net = PlannerNet(encoder)
+    net = PlannerNet(encoder, len(config.added))
     load_strict(net.heads, _section(state, "heads."))
     glance = load_glance(folder) if (folder / GLANCE_CONFIG).is_file() else None
     return LoadedPlanner(config, net.eval().requires_grad_(requires_grad=False), tokenizer, glance)

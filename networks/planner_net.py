@@ -59,18 +59,18 @@ class AskBatch:
 class AskHeads(nn.Module):
     """What is read from word states and part states of width 384."""
 
-    def __init__(self, dropout: float = 0.1) -> None:
+    def __init__(self, added: int = 0, dropout: float = 0.1) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.begin = nn.Linear(MINILM_WIDTH, 1)
         self.tag = nn.Linear(MINILM_WIDTH, len(TAGS))
-        self.outcome = nn.Linear(MINILM_WIDTH, len(OUTCOMES))
+        self.outcome = nn.Linear(MINILM_WIDTH, len(OUTCOMES) + added)
         self.task = nn.Linear(MINILM_WIDTH, len(TASKS))
         self.refers = nn.Linear(MINILM_WIDTH, len(REFERS))
 
 
 class PartLogits(NamedTuple):
-    """Logits of each part's outcome (n, parts, 16), task (n, parts, 5) and reference (n, parts, 3)."""
+    """Logits of each part's outcome (n, parts, 16 and those added), task (n, parts, 5) and reference (n, parts, 3)."""
 
     outcome: Tensor
     task: Tensor
@@ -78,12 +78,15 @@ class PartLogits(NamedTuple):
 
 
 class PlannerNet(nn.Module):
-    """The ask reader over an encoder that gives token states: merged for use, wrapped by peft in training."""
+    """The ask reader over an encoder that gives token states: merged for use, wrapped by peft in training.
 
-    def __init__(self, encoder: nn.Module) -> None:
+    `added` is the number of outcomes behind `OUTCOMES`, of tools that are learnt later.
+    """
+
+    def __init__(self, encoder: nn.Module, added: int = 0) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = AskHeads()
+        self.heads = AskHeads(added)
 
     def word_states(self, batch: AskBatch) -> Tensor:
         """Mean token state of every word, (n, words, 384); zero where there is no word."""

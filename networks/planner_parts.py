@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from mmedagent.networks.planner_added import AddedOutcome
 from mmedagent.networks.planner_text import BOX_WORD, POINT_WORD, AskText
 from mmedagent.protocol.plan import Action
 from mmedagent.protocol.types import JsonObject
@@ -15,6 +16,13 @@ MAX_NAME, MAX_OPTION, MAX_INDICATION, MAX_QUERY, MAX_QUESTION = 100, 300, 500, 1
 _LEADING_JOINT = re.compile(r"(?:and|also|then|plus|afterwards|finally)\b[\s,;:.!?&+-]*", re.IGNORECASE)
 _TRAILING_JOINTS = (" and", " then", " plus")
 _MARKS = " \t\n,;:&+-"
+_TRAILING = re.compile(
+    r"(?:\s+(?:about|and|as|at|by|during|for|from|here|in|inside|into|of|off|on|onto|or|over|per|please|plus|pls|than|that|this|to|under|"
+    r"using|via|vs|w/|w/o|with|within|without|as well))+[\s/]*$",
+    re.IGNORECASE,
+)
+"""What no name ends with: prepositions, conjunctions and pointing words."""
+
 _ARTICLES = re.compile(r"^(?:(?:the|a|an|any|all|every|each|some|of|this|that)\s+)+", re.IGNORECASE)
 
 
@@ -29,6 +37,7 @@ class Part:
         passages: longer copies: a question, an indication.
         task: for classification, one of modality, anatomy, histology, finding and labels.
         refers: what it means that it does not name: "nothing", what was named "before", or the "other" side of that.
+        added: for a tool that was learnt later, what is wanted of it.
         confidence: calibrated probability of `outcome`, or of any harmless outcome where it is one.
         runner_up: the next probable outcome.
     """
@@ -39,6 +48,7 @@ class Part:
     passages: tuple[str, ...] = ()
     task: str | None = None
     refers: str = "nothing"
+    added: AddedOutcome | None = None
     confidence: float = 1.0
     runner_up: str = ""
 
@@ -64,13 +74,17 @@ def without_joints(words: str) -> str:
 
 
 def merged(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Neighbouring parts with the same outcome, task and reference as one; the lower confidence counts."""
+    """Neighbouring parts with the same outcome, task and reference as one; the lower confidence counts.
+
+    Of an added tool, a part that makes no choice joins one that does.
+    """
     found: list[Part] = []
     for part in parts:
-        if found and _wanted(found[-1]) == _wanted(part):
+        if found and _alike(found[-1], part):
             last = found[-1]
             found[-1] = replace(
                 last if last.confidence <= part.confidence else part,
+                added=last.added if last.added is not None and last.added.fixed else part.added,
                 words=f"{last.words} {part.words}",
                 names=(*last.names, *part.names),
                 passages=(*last.passages, *part.passages),
@@ -80,8 +94,11 @@ def merged(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def _wanted(part: Part) -> tuple[str, str | None, str]:
-    return part.outcome, part.task, part.refers
+def _alike(first: Part, second: Part) -> bool:
+    if (first.outcome, first.task, first.refers) != (second.outcome, second.task, second.refers):
+        return False
+    choices = [part.added.fixed for part in (first, second) if part.added is not None and part.added.fixed]
+    return len(choices) < 2 or choices[0] == choices[1]
 
 
 def plan_parts(parts: Sequence[Part], ask: AskText, tools: Collection[str]) -> tuple[PlannedPart, ...]:
@@ -119,6 +136,8 @@ def _expanded(part: Part, tools: Collection[str]) -> tuple[Part, ...]:
 
 def _parameters(part: Part, ask: AskText, boxes_from: int | None) -> JsonObject | str:
     """The parameters of a part's tool, or what is missing for them."""
+    if part.added is not None:
+        return part.added.parameters(_unique(part.names, MAX_NAME), part.passages, without_joints(part.words), ask)
     match part.outcome:
         case "grounding" | "grounded_segmentation":
             return _named(part, ask)
@@ -136,7 +155,7 @@ def _parameters(part: Part, ask: AskText, boxes_from: int | None) -> JsonObject 
 
 
 def _named(part: Part, ask: AskText) -> JsonObject | str:
-    prompts = _unique((_ARTICLES.sub("", name) for name in part.names), MAX_NAME)[:MAX_PROMPTS]
+    prompts = _unique((_TRAILING.sub("", _ARTICLES.sub("", name)) for name in part.names), MAX_NAME)[:MAX_PROMPTS]
     if not prompts:
         return "the name of the structure"
     threshold: JsonObject = {} if ask.threshold is None else {"threshold": ask.threshold}

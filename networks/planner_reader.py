@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Encoding, Tokenizer
 
+from mmedagent.networks.planner_added import AddedOutcome
 from mmedagent.networks.planner_net import HARMLESS, OUTCOMES, REFERS, TAGS, TASKS, AskBatch, PartLogits, PlannerNet
 from mmedagent.networks.planner_parts import Part, merged
 from mmedagent.networks.planner_text import AskText, words_of
@@ -57,12 +58,19 @@ def _word_numbers(spans: list[tuple[int, int]], encoding: Encoding) -> tuple[tup
 
 
 class AskReader:
-    """Turns asks into parts. `temperature` divides the outcome logits so that probabilities are calibrated."""
+    """Turns asks into parts. `temperature` divides the outcome logits so that probabilities are calibrated.
 
-    def __init__(self, net: PlannerNet, tokenizer: Tokenizer, temperature: float = 1.0) -> None:
+    `added` are the outcomes of the network behind `OUTCOMES`.
+    """
+
+    def __init__(
+        self, net: PlannerNet, tokenizer: Tokenizer, temperature: float = 1.0, added: Sequence[AddedOutcome] = ()
+    ) -> None:
         self.net = net.eval()
         self.tokenizer = tokenizer
         self.temperature = temperature
+        self._added = tuple(added)
+        self._names = (*OUTCOMES, *(one.tool for one in added))
 
     @torch.inference_mode()
     def read(self, ask: AskText) -> tuple[Part, ...]:
@@ -101,7 +109,8 @@ class AskReader:
                 logits[_SEGMENTATION] = -torch.inf
             probabilities = logits.softmax(-1)
             best = probabilities.topk(2)
-            outcome = OUTCOMES[int(best.indices[0])]
+            chosen = int(best.indices[0])
+            outcome = self._names[chosen]
             parts.append(
                 Part(
                     outcome=outcome,
@@ -110,8 +119,9 @@ class AskReader:
                     passages=_copied(ask.text, words, own, tags, "passage"),
                     task=TASKS[int(said.task[number].argmax())] if outcome == "classification" else None,
                     refers=REFERS[int(said.refers[number].argmax())],
+                    added=self._added[chosen - len(OUTCOMES)] if chosen >= len(OUTCOMES) else None,
                     confidence=float(probabilities[_HARMLESS].sum() if outcome in HARMLESS else best.values[0]),
-                    runner_up=OUTCOMES[int(best.indices[1])],
+                    runner_up=self._names[int(best.indices[1])],
                 )
             )
         return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from torch import Tensor, nn
 from mmedagent.networks.checkpoints import load_state, load_strict
 from mmedagent.networks.minilm import load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
-from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, PlannerNet
+from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, OUTCOMES, PlannerNet
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.training.feed import Average, autocast, mix
-from mmedagent.training.instructions.examples import examples
+from mmedagent.training.instructions.examples import Example, examples
 from mmedagent.training.planner_batches import IGNORED, LabelledBatch, batches, labelled
 from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
 
@@ -35,6 +36,11 @@ class AskFit:
     lora: dict[str, Tensor]
 
 
+def every_ask(round_seed: int) -> list[Example]:
+    """The asks of the training share, each in two fillings, and longer ones made of several."""
+    return examples("train", each=2, joined=600, seed=round_seed)
+
+
 def fit_asks(
     steps: int,
     batch_size: int,
@@ -43,16 +49,18 @@ def fit_asks(
     keep: float = 0.0,
     lora_rate: float = 5e-4,
     head_rate: float = 2e-3,
+    drawn: Callable[[int], list[Example]] = every_ask,
+    outcomes: Sequence[str] = OUTCOMES,
 ) -> AskFit:
-    """Train on the training share, from scratch or from the checkpoint in `start`.
+    """Train on the examples that `drawn` gives for a seed, from scratch or from the checkpoint in `start`.
 
-    `keep` is the share of the weights of the start that is mixed into the result.
-    Every example is drawn anew, so that no filling is seen twice.
+    `keep` is the share of the weights of the start that is mixed into the result, `outcomes` name the rows of the
+    outcome head. Every round is drawn anew, so that no filling is seen twice.
     """
     torch.manual_seed(seed)
     tokenizer = load_tokenizer(max_tokens=MAX_TOKENS)
     settings = LoraConfig(r=LORA_R, lora_alpha=LORA_ALPHA, target_modules=list(LORA_TARGETS), bias="none")
-    net = PlannerNet(get_peft_model(load_minilm_encoder(), settings)).train()
+    net = PlannerNet(get_peft_model(load_minilm_encoder(), settings), len(outcomes) - len(OUTCOMES)).train()
     if start is not None:
         _restore(net, start)
     lora = [parameter for parameter in net.encoder.parameters() if parameter.requires_grad]
@@ -66,8 +74,8 @@ def fit_asks(
     with Progress() as progress:
         bar = progress.add_task("asks", total=steps)
         for round_ in range(steps):
-            drawn = examples("train", each=2, joined=600, seed=seed * 1_000 + round_)
-            for batch in batches(tokenizer, drawn, batch_size, seed=seed * 1_000 + round_):
+            own_seed = seed * 1_000 + round_
+            for batch in batches(tokenizer, drawn(own_seed), batch_size, own_seed, outcomes):
                 if done == steps:
                     break
                 with autocast(torch.device("cpu")):
@@ -92,9 +100,12 @@ def _restore(net: PlannerNet, folder: Path) -> None:
     state = load_state(folder / "model.safetensors")
     factors = {key.removeprefix("lora."): value.float() for key, value in state.items() if key.startswith("lora.")}
     set_peft_model_state_dict(net.encoder, factors)
-    load_strict(
-        net.heads, {key.removeprefix("heads."): value for key, value in state.items() if key.startswith("heads.")}
-    )
+    heads = {key.removeprefix("heads."): value for key, value in state.items() if key.startswith("heads.")}
+    for key, tensor in net.heads.outcome.state_dict(prefix="outcome.").items():
+        grown = tensor.clone()
+        grown[: len(heads[key])] = heads[key]
+        heads[key] = grown
+    load_strict(net.heads, heads)
 
 
 def loss_of(net: PlannerNet, batch: LabelledBatch) -> Tensor:

@@ -34,17 +34,19 @@ class LabelledBatch:
     refers: Tensor
 
 
-def batches(tokenizer: Tokenizer, examples: Sequence[Example], size: int, seed: int) -> Iterator[LabelledBatch]:
+def batches(
+    tokenizer: Tokenizer, examples: Sequence[Example], size: int, seed: int, outcomes: Sequence[str] = OUTCOMES
+) -> Iterator[LabelledBatch]:
     """Batches in random order, each of examples of about the same length."""
     random = Random(seed)  # noqa: S311 - order of training examples
     order = sorted(range(len(examples)), key=lambda index: len(examples[index].text) + random.random() * 20)
     groups = [order[start : start + size] for start in range(0, len(order), size)]
     random.shuffle(groups)
     for group in groups:
-        yield labelled(tokenizer, [examples[index] for index in group])
+        yield labelled(tokenizer, [examples[index] for index in group], outcomes)
 
 
-def labelled(tokenizer: Tokenizer, examples: Sequence[Example]) -> LabelledBatch:
+def labelled(tokenizer: Tokenizer, examples: Sequence[Example], outcomes: Sequence[str] = OUTCOMES) -> LabelledBatch:
     """The tensors of some examples. A span covers every word that it touches."""
     tokenised = tokenise(tokenizer, [example.text for example in examples])
     shape = (len(examples), tokenised.batch.words)
@@ -61,7 +63,7 @@ def labelled(tokenizer: Tokenizer, examples: Sequence[Example]) -> LabelledBatch
             first = first if number else 0
             begin[row, first] = 1.0
             part[row, first : len(words)] = number
-            outcome[row, number] = OUTCOMES.index(mark.outcome)
+            outcome[row, number] = outcomes.index(mark.outcome)
             refers[row, number] = REFERS.index(mark.refers)
             if mark.task is not None:
                 task[row, number] = TASKS.index(mark.task)

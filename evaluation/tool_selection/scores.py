@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from mmedagent.evaluation.tool_selection.asks import AskCase, Expected
+from mmedagent.protocol.cards import BUILT_IN
 from mmedagent.protocol.plan import Action
 
 Z = 1.96
@@ -29,13 +30,14 @@ class Planned:
     def tools(self) -> tuple[str, ...] | None:
         return None if self.actions is None else tuple(action.API_name for action in self.actions)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The object names that the actions carry."""
+    def names(self, text: str) -> tuple[str, ...]:
+        """The names that the actions carry: prompts, and for a tool that was added whatever it copies from the ask."""
         found: list[str] = []
         for action in self.actions or ():
-            prompts = action.API_params.get("prompts", [])
-            found += [str(name) for name in prompts] if isinstance(prompts, list) else []
+            if action.API_name in BUILT_IN:
+                found += _texts(action.API_params.get("prompts"))
+            else:
+                found += [one for value in action.API_params.values() for one in _texts(value) if one in text]
         return tuple(found)
 
 
@@ -99,9 +101,9 @@ def tools_right(expected: Expected, planned: Planned) -> bool:
     return planned.tools in expected.expect
 
 
-def names_right(expected: Expected, planned: Planned) -> bool:
+def names_right(ask: AskCase, planned: Planned) -> bool:
     """Whether the names are those that were asked for, whatever their order, case and article."""
-    return Counter(map(_bare, expected.prompts or ())) == Counter(map(_bare, set(planned.names)))
+    return Counter(map(_bare, ask.prompts or ())) == Counter(map(_bare, set(planned.names(ask.text))))
 
 
 def score(planner: str, rows: Iterable[tuple[AskCase, Planned]]) -> Selection:
@@ -128,6 +130,10 @@ def score(planner: str, rows: Iterable[tuple[AskCase, Planned]]) -> Selection:
         ),
         wrong=tuple(ask for ask, hit in right.items() if not hit),
     )
+
+
+def _texts(value: JsonValue) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [value] if isinstance(value, str) else []
 
 
 def _label(tools: Sequence[str] | None) -> str:

@@ -12,6 +12,7 @@ from mmedagent.model_worker.compact import talk
 from mmedagent.model_worker.compact.impression_words import CANNOT_TELL, NOT_UNDERSTOOD, SOURCE, percent, worded
 from mmedagent.model_worker.compact.impressions import Impression, Knowledge, impressions
 from mmedagent.model_worker.compact.modalities import named_kind, stated_kind
+from mmedagent.model_worker.compact.places import UNLIKELY, is_out_of_place
 from mmedagent.model_worker.compact.questions import Kind, Question, QuestionReader
 from mmedagent.networks.glance import Glance, LoadedGlance
 from mmedagent.networks.glance_reading import NOT_MEDICAL
@@ -55,6 +56,38 @@ class LookAnswerer:
 
     def knows(self, name: str) -> bool:
         return self._questions is not None and bool(self._questions.book.shown(name))
+
+    def out_of_place(self, names: Sequence[str], frame: PixelArray | None, image: ImageRef | None) -> str:
+        """What the image shows, when it surely shows none of the names; empty where that is not sure."""
+        known = [self._known(name) for name in names]
+        glance = self._glance(frame, image) if known and all(known) else None
+        if glance is None or not all(is_out_of_place(one, glance) for shown in known for one in shown):
+            return ""
+        return _kind(glance)
+
+    def _known(self, name: str) -> tuple[str, ...]:
+        """The tower's names for what a user names; () for what it does not know."""
+        if self._questions is None:
+            return ()
+        found = self._questions.book.find(name, [name])
+        return self._questions.book.shown(found[0].name) if len(found) == 1 else ()
+
+    def of_another_kind(self, modalities: Sequence[str], frame: PixelArray | None, image: ImageRef | None) -> str:
+        """What the image shows, when it surely is of none of these modalities; empty where that is not sure."""
+        glance = self._glance(frame, image)
+        if glance is None or sum(glance.chances["modality"].get(one, 0.0) for one in modalities) > UNLIKELY:
+            return ""
+        return _kind(glance)
+
+    def _glance(self, frame: PixelArray | None, image: ImageRef | None) -> Glance | None:
+        """A look at the frame, if it tells a modality that the header does not contradict."""
+        if self._tower is None or self._questions is None or frame is None:
+            return None
+        glance = self._tower.at(np.asarray(frame))
+        knowledge = Knowledge(self._questions.book, self._tower.config.accuracies)
+        modality = impressions(Question("modality"), glance, knowledge)[0]
+        sure = modality.value not in (None, NOT_MEDICAL) and not _disagrees(modality, image)
+        return glance if sure else None
 
     def answer(
         self,
@@ -117,6 +150,11 @@ def _looked(
         return (Impression(kind, reason="header"),), [*_stated(modality, image), UNRELIABLE, *facts]
     own = impressions(question, glance, knowledge)
     return own, [*worded(own, "grounding" in tools), *_header(kind, own[0], image), *facts]
+
+
+def _kind(glance: Glance) -> str:
+    modality, anatomy = (glance.best(head)[0] for head in ("modality", "anatomy"))
+    return f"{modality} of the {anatomy}" if anatomy else modality
 
 
 def _not_medical(chance: float, image: ImageRef | None) -> str:

@@ -60,7 +60,7 @@ class CompactPlanner:
             raise CheckpointError(str(error)) from error
         loaded.net.to(device)
         config = loaded.config
-        asks = AskReader(loaded.net, loaded.tokenizer, config.temperature)
+        asks = AskReader(loaded.net, loaded.tokenizer, config.temperature, config.added)
         self._reader = RequestReader(asks, LookAnswerer(loaded), config.threshold)
         self._threshold = config.threshold
         self._card = PlannerCard(

@@ -23,14 +23,16 @@ def first_plan(reading: Reading, request: PlannerRequest, threshold: float) -> P
     if reading.ask.problems and reading.has("segmentation"):
         thoughts = "The coordinates cannot be used as they are, so I will ask for others."
         return Plan(thoughts=thoughts, value=talk.unusable_coordinates(reading.ask.problems))
+    if reading.misplaced and not reading.parts:
+        return _elsewhere(reading)
     if reading.confidence < threshold:
         thoughts = "I am not sure enough what is wanted, so I will ask instead of guessing."
         return Plan(thoughts=thoughts, value=_question(reading, request))
     if not reading.tool_parts:
-        return _without_tools(reading, request)
+        return _elsewhere(reading) if reading.misplaced else _without_tools(reading, request)
     planned = _planned(reading, request)
     actions = tuple(part.action for part in planned if part.action is not None)
-    notes = _notes(planned, request)
+    notes = _notes(planned, request, reading.misplaced)
     if not actions:
         return _without_actions(reading, notes)
     thoughts = talk.intention([part for part in planned if part.action is not None], reading.ask)
@@ -45,10 +47,16 @@ def answer(reading: Reading, request: PlannerRequest) -> Plan:
     paragraphs = composed(request)
     if reading.look is not None or reading.has("image_question"):
         paragraphs.insert(0, _looked(reading))
-    paragraphs += _notes(_planned(reading, request), request)
+    paragraphs += _notes(_planned(reading, request), request, reading.misplaced)
     thoughts = "The actions are done, so I will answer from their results and from nothing else."
     text = "\n\n".join(paragraphs)
     return Plan(thoughts=thoughts, value=text if len(text) <= MAX_ANSWER else f"{text[:MAX_ANSWER]}…")
+
+
+def _elsewhere(reading: Reading) -> Plan:
+    thoughts = "The image is not one for what is asked, so I will say so instead of running a tool."
+    seen = [reading.look.text] if reading.look is not None else []
+    return Plan(thoughts=thoughts, value="\n\n".join([*seen, *reading.misplaced]))
 
 
 def _looked(reading: Reading) -> str:
@@ -68,10 +76,10 @@ def _planned(reading: Reading, request: PlannerRequest) -> tuple[PlannedPart, ..
     return plan_parts(reading.tool_parts, reading.ask, usable)
 
 
-def _notes(planned: Sequence[PlannedPart], request: PlannerRequest) -> list[str]:
+def _notes(planned: Sequence[PlannedPart], request: PlannerRequest, misplaced: Sequence[str]) -> list[str]:
     """Why parts of an ask have no action, each reason once."""
     registered = {card.name for card in request.tools}
-    notes: list[str] = []
+    notes = [*misplaced]
     for part in planned:
         if part.action is not None:
             continue

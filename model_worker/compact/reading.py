@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mmedagent.model_worker.compact import talk
 from mmedagent.model_worker.compact.context import in_context, refers_back
 from mmedagent.model_worker.compact.looking import Look, LookAnswerer
 from mmedagent.model_worker.compact.questions import ABOUT_NAMES, NO_TOOLS, Question
@@ -12,6 +13,8 @@ from mmedagent.networks.planner_net import HARMLESS, TOOLS
 from mmedagent.networks.planner_parts import Part
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.networks.planner_text import AskText, read_ask_text
+from mmedagent.protocol.card import ToolCard
+from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import PlannerRequest
 from mmedagent.serving.tool import PixelArray
 
@@ -21,6 +24,7 @@ MAX_ASKS = 8
 CLEAR_SCORE = 0.5
 """An ask that the reader is not sure of is taken for a question about the image from this score on."""
 
+_NAMED = frozenset({"grounding", "grounded_segmentation"})
 _LABELLED = frozenset({"modality", "view", "technique", "body_part", "abnormal", "findings"})
 _LOOKED_AT = {"grounding": ABOUT_NAMES, "classification": _LABELLED}
 """What a look can answer in place of a tool."""
@@ -28,11 +32,15 @@ _LOOKED_AT = {"grounding": ABOUT_NAMES, "classification": _LABELLED}
 
 @dataclass(frozen=True)
 class Reading:
-    """The parts of an ask, its coordinates, and a look at the image where an outcome needs one."""
+    """The parts of an ask, its coordinates, and a look at the image where an outcome needs one.
+
+    `misplaced` says why the image is not for some of the parts, which are not among `parts`.
+    """
 
     ask: AskText
     parts: tuple[Part, ...]
     look: Look | None = None
+    misplaced: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -40,7 +48,7 @@ class Reading:
 
     @property
     def tool_parts(self) -> tuple[Part, ...]:
-        return tuple(part for part in self.parts if part.outcome in TOOLS)
+        return tuple(part for part in self.parts if part.outcome in TOOLS or part.added is not None)
 
     def has(self, outcome: str) -> bool:
         return any(part.outcome == outcome for part in self.parts)
@@ -65,13 +73,36 @@ class RequestReader:
             return Reading(ask, parts)
         parts = _without_tools(parts, ask)
         parts = tuple(self._taken_for_question(part) for part in parts)
-        tools = {card.name for card in request.tools}
-        looked = [part for part in parts if part.outcome == "image_question" or self._stands_in(part, tools)]
+        tools = {card.name: card for card in request.tools}
+        parts, misplaced = self._in_view(parts, tools, frame, request.image)
+        looked = [part for part in parts if part.outcome == "image_question" or self._stands_in(part, tools.keys())]
         if not looked:
-            return Reading(ask, parts)
+            return Reading(ask, parts, misplaced=misplaced)
         words = "\n".join(part.words for part in looked)
         names = [name for part in looked for name in _names(part)]
-        return Reading(ask, parts, self._looker.answer(words, frame, request.image, tools, names))
+        return Reading(ask, parts, self._looker.answer(words, frame, request.image, tools, names), misplaced)
+
+    def _in_view(
+        self, parts: Sequence[Part], cards: Mapping[str, ToolCard], frame: PixelArray | None, image: ImageRef
+    ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+        """The parts without those that the image is not for, and what is to be said of these."""
+        kept, notes = [], []
+        for part in parts:
+            note = self._misplaced(part, cards, frame, image)
+            notes += [note] if note else []
+            kept += [] if note else [part]
+        return tuple(kept), tuple(dict.fromkeys(notes))
+
+    def _misplaced(self, part: Part, cards: Mapping[str, ToolCard], frame: PixelArray | None, image: ImageRef) -> str:
+        """Why the image is not for a part: it cannot show what is named, or the tool is for another modality only."""
+        if part.outcome in _NAMED and part.names:
+            seen = self._looker.out_of_place(part.names, frame, image)
+            return talk.elsewhere(part.names, seen) if seen else ""
+        card = cards.get(part.outcome)
+        if card is None or len(card.modalities) != 1:
+            return ""
+        seen = self._looker.of_another_kind(card.modalities, frame, image)
+        return talk.other_kind(card.name, card.modalities[0], seen) if seen else ""
 
     def _known(self, asks: Sequence[AskText]) -> list[Part]:
         """The parts of the asks before, oldest first, each in the context of those before it."""
@@ -89,7 +120,7 @@ class RequestReader:
         clear = bool(questions) and all(self._is_clear(question) for question in questions)
         return replace(part, outcome="image_question", confidence=1.0) if clear else part
 
-    def _stands_in(self, part: Part, tools: set[str]) -> bool:
+    def _stands_in(self, part: Part, tools: Collection[str]) -> bool:
         """Whether a look can answer a part whose tool is not there."""
         kinds = _LOOKED_AT.get(part.outcome, frozenset())
         if part.outcome in tools or not kinds:

@@ -76,8 +76,10 @@ def _intended(planned: PlannedPart, ask: AskText) -> str:
             return "A written report is wanted, so I will have one drafted from the image."
         case "retrieval":
             return "This part is general medical knowledge, so I will search the handbook and quote it."
-        case _:
+        case "consultation":
             return "Another opinion is wanted, so I will put the question to the specialists."
+        case _:
+            return f"This is what the {_spoken(part.outcome)} tool is for, so I will use it."
 
 
 def announcement(actions: Sequence[Action]) -> str:
@@ -91,19 +93,20 @@ def announcement(actions: Sequence[Action]) -> str:
         "retrieval": "search the handbook",
         "consultation": "ask the specialists",
     }
-    return f"Let me {numbers.listed([doing[action.API_name] for action in actions])}."
+    names = [action.API_name for action in actions]
+    return f"Let me {numbers.listed([doing.get(name, _doing(name)) for name in names])}."
 
 
 def unavailable(tool: str, registered: Collection[str]) -> str:
     """That a capability is not there; for a named structure, that a box helps where one can be used."""
-    sentence = f"To {_DOING[tool]}, the {tool.replace('_', ' ')} tool is needed, which is not available on this server."
+    sentence = f"To {_doing(tool)}, the {_spoken(tool)} tool is needed, which is not available on this server."
     if tool in {"grounding", "grounded_segmentation"} and "segmentation" in registered:
         return f"{sentence} Draw a box around the structure, and I can outline and measure what is in it."
     return sentence
 
 
 def missing(tool: str, what: str) -> str:
-    return f"To {_DOING[tool]}, I need {what}. Could you give it?"
+    return f"To {_doing(tool)}, I need {what}. Could you give it?"
 
 
 def unusable_coordinates(problems: Sequence[str]) -> str:
@@ -115,7 +118,8 @@ def unusable_coordinates(problems: Sequence[str]) -> str:
 
 def either_or(first: str, second: str, tools: Sequence[ToolCard], has_image: bool) -> str:
     """The clarifying question between the two most probable readings of an ask."""
-    choices = [_DOING[outcome] for outcome in (first, second) if outcome in _DOING]
+    known = {*_DOING, *(card.name for card in tools)}
+    choices = [_doing(outcome) for outcome in (first, second) if outcome in known]
     if not choices:
         return open_question(tools, has_image)
     if len(choices) == 1:
@@ -143,6 +147,21 @@ def abilities(tools: Sequence[ToolCard]) -> str:
     )
 
 
+def elsewhere(names: Sequence[str], seen: str) -> str:
+    """That an image, of which `seen` says what it shows, cannot show what is named, and what to do if it does."""
+    listed = numbers.listed([numbers.quoted(one) for one in names])
+    return (
+        f"At a glance, this looks like {seen}, which does not show {listed}, so no tool was run for it. "
+        "If it is there all the same, draw a box around it, and I can outline and measure what is in it."
+    )
+
+
+def other_kind(tool: str, modality: str, seen: str) -> str:
+    """That a tool is for images of one modality, of which this one is not."""
+    purpose = f"the {_spoken(tool)} tool is for {modality} images only, so it was not run"
+    return f"At a glance, this looks like {seen}, and {purpose}."
+
+
 def file_facts(image: ImageRef | None) -> list[str]:
     """What is known of an image without looking at it: its size, and what the file's header states."""
     if image is None:
@@ -159,6 +178,14 @@ def file_facts(image: ImageRef | None) -> list[str]:
         rows, columns = image.spacing_mm
         facts.append(f"Its pixel spacing is {rows:.4g} x {columns:.4g} mm.")
     return facts
+
+
+def _doing(tool: str) -> str:
+    return _DOING.get(tool, f"use the {_spoken(tool)} tool")
+
+
+def _spoken(tool: str) -> str:
+    return tool.replace("_", " ")
 
 
 def _items(value: object) -> list[object]:

@@ -18,7 +18,7 @@ from random import Random
 from typing import get_args
 
 from mmedagent.networks.planner_text import read_ask_text
-from mmedagent.protocol.plan import Plan
+from mmedagent.protocol.plan import Action, Plan
 from mmedagent.protocol.types import JsonObject
 from mmedagent.training.instructions.ask_files import Share
 from mmedagent.training.instructions.dialogues import Dialogue, Exchange, row_of
@@ -26,6 +26,9 @@ from mmedagent.training.instructions.examples import Example, examples
 from mmedagent.training.planner_evaluation import actions_of, true_parts
 
 IMAGE_TOOLS = frozenset({"grounding", "segmentation", "grounded_segmentation", "classification", "report_generation"})
+PLACEHOLDER = "<imagepath>"
+"""Stands for an image that is still to be chosen."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,6 +39,11 @@ def plan_of(example: Example, spoken: str) -> Plan:
     wanted = " and ".join(dict.fromkeys(part.outcome.replace("_", " ") for part in parts))
     if not actions:
         return Plan(thoughts=f"This is {wanted}, so no tool is needed.", value="No tool is needed for this.")
+    return plan_with(wanted, actions)
+
+
+def plan_with(wanted: str, actions: tuple[Action, ...]) -> Plan:
+    """The plan of an ask for what is `wanted`, which these actions do."""
     tools = " and ".join(dict.fromkeys(action.API_name for action in actions))
     return Plan(
         thoughts=f"This asks for {wanted}, so I will use {tools}.", actions=actions, value=f"Let me use {tools}."
@@ -50,7 +58,7 @@ def dialogues(drawn: Iterable[Example], seed: int) -> list[JsonObject]:
         spoken = example.spoken(random)
         plan = plan_of(example, spoken)
         image = any(action.API_name in IMAGE_TOOLS for action in plan.actions)
-        dialogue = Dialogue(f"ask_{number}", "<imagepath>" if image else "", (Exchange(spoken, plan),))
+        dialogue = Dialogue(f"ask_{number}", PLACEHOLDER if image else "", (Exchange(spoken, plan),))
         rows.append(row_of(dialogue))
     return rows
 

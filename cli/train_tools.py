@@ -1,0 +1,98 @@
+"""`mmedagent train add-tool`: teach the compact planner new tools, and promote it only if it forgets nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mmedagent.cli.cards import read_card
+from mmedagent.cli.paths import MODELS
+from mmedagent.protocol.errors import ConflictError
+
+if TYPE_CHECKING:
+    from mmedagent.training.added_tools.cards import Lesson, Taught
+    from mmedagent.training.added_tools.gate import Verdict
+
+HELD_OUT_EVERY = 5
+"""One in so many examples of a card is not trained on."""
+
+LEAST_LEARNT = 0.8
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Held-out examples of a new tool, and how many of them give exactly the call that they mean."""
+
+    tool: str
+    asks: int
+    right: int
+
+
+def add_tool(
+    card: Annotated[list[Path], typer.Argument(help="JSON files with the cards of the new tools.")],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="New folder for the planner.")],
+    start: Annotated[Path, typer.Option("--start", metavar="DIR", help="The planner to go on from.")] = MODELS
+    / "planner",
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates; more for more tools if left out.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order and the wording of the examples.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 2,
+) -> None:
+    """Teach the compact planner new tools. It is refused if it loses a point of the old tools, or three asks of one."""
+    import torch
+
+    from mmedagent.training.added_tools.cards import lesson_of
+    from mmedagent.training.added_tools.fit import default_steps, teach
+    from mmedagent.training.added_tools.gate import compare, learnt, reader_of
+
+    if output.exists():
+        raise ConflictError(f"{output} is there already. Give another folder, or delete it.")
+    torch.set_num_threads(threads)
+    lessons = [lesson_of(read_card(path)) for path in card]
+    taught, held_out = zip(*(split(lesson) for lesson in lessons), strict=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
+        candidate = Path(scratch) / output.name
+        teach(start, taught, candidate, steps or default_steps(lessons), seed)
+        before, after = reader_of(start), reader_of(candidate)
+        verdict = compare(before, after)
+        new = [
+            Learnt(lesson.card.name, len(asked), learnt(after, lesson, asked))
+            for lesson, asked in zip(lessons, held_out, strict=True)
+        ]
+        reasons = [
+            *verdict.reasons,
+            *(
+                f"{one.tool}: only {one.right} of {one.asks} held-out examples are right"
+                for one in new
+                if one.right < LEAST_LEARNT * one.asks
+            ),
+        ]
+        Console().print(_table(verdict, new))
+        if reasons:
+            raise ConflictError(f"The planner was not promoted. {'; '.join(reasons)}. Give more or clearer examples.")
+        candidate.replace(output)
+    typer.echo(f"{output}: a profile names it as the checkpoint of its planner, docs/profiles.md.")
+
+
+def split(lesson: Lesson) -> tuple[Lesson, tuple[Taught, ...]]:
+    """The lesson without some of its examples, and those."""
+    from dataclasses import replace
+
+    held_out = lesson.taught[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+    return replace(lesson, taught=tuple(one for one in lesson.taught if one not in held_out)), held_out
+
+
+def _table(verdict: Verdict, new: Sequence[Learnt]) -> Table:
+    table = Table("held-out asks", "asks", "right before", "right now")
+    for name, row in [*verdict.kept.items(), ("all of these", verdict.pooled)]:
+        table.add_row(name, str(row.asks), str(row.before), str(row.after))
+    for one in new:
+        table.add_row(f"new: {one.tool}", str(one.asks), "", str(one.right))
+    return table

@@ -1,0 +1,90 @@
+"""Whether a planner that learnt new tools is as good with the old ones as it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import track
+
+from mmedagent.networks.planner_checkpoint import load_planner
+from mmedagent.networks.planner_net import TOOLS
+from mmedagent.networks.planner_parts import plan_parts
+from mmedagent.networks.planner_reader import AskReader
+from mmedagent.networks.planner_text import read_ask_text
+from mmedagent.training.added_tools.cards import Lesson, Taught
+from mmedagent.training.instructions.examples import examples
+from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
+
+MOST_LOST_SHARE, MOST_LOST_ASKS = 0.01, 2
+"""How much of all old asks may be lost, and how many asks of one old tool."""
+
+NO_TOOL = "no tool"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Old asks of one kind with the right tools: how many there are, and how many were right before and after."""
+
+    asks: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was kept of each old tool, and the reasons against the new planner; without one it may be promoted."""
+
+    kept: dict[str, Kept]
+    reasons: tuple[str, ...]
+
+    @property
+    def pooled(self) -> Kept:
+        rows = self.kept.values()
+        return Kept(sum(one.asks for one in rows), sum(one.before for one in rows), sum(one.after for one in rows))
+
+
+def reader_of(folder: Path) -> AskReader:
+    """The ask reader of a planner's folder."""
+    loaded = load_planner(folder)
+    return AskReader(loaded.net, loaded.tokenizer, loaded.config.temperature, loaded.config.added)
+
+
+def compare(before: AskReader, after: AskReader) -> Verdict:
+    """Read every ask of the test share, which no planner was trained on, with both planners."""
+    counts: dict[str, Counter[str]] = {}
+    for example in track(examples("test", each=1, joined=0, seed=7, augment=False), "comparing"):
+        ask, expected = as_ask(example), true_parts(example)
+        tools = [part.outcome for part in expected if part.outcome in TOOLS]
+        row = counts.setdefault(tools[0] if tools else NO_TOOL, Counter())
+        row["asks"] += 1
+        row["before"] += acted_alike(before.read(ask), expected)
+        row["after"] += acted_alike(after.read(ask), expected)
+    kept = {name: Kept(row["asks"], row["before"], row["after"]) for name, row in sorted(counts.items())}
+    return Verdict(kept, tuple(_reasons(kept)))
+
+
+def _reasons(kept: dict[str, Kept]) -> list[str]:
+    reasons = [
+        f"{name}: {one.before - one.after} of {one.asks} asks are lost"
+        for name, one in kept.items()
+        if one.before - one.after > MOST_LOST_ASKS
+    ]
+    every = Verdict(kept, ()).pooled
+    if every.before - every.after > MOST_LOST_SHARE * every.asks:
+        reasons.append(f"all old tools together: {every.before - every.after} of {every.asks} asks are lost")
+    return reasons
+
+
+def learnt(reader: AskReader, lesson: Lesson, asked: Sequence[Taught]) -> int:
+    """How many of some examples give exactly the call that they mean."""
+    right = 0
+    for one in asked:
+        ask = read_ask_text(one.example.ask)
+        actions = [part.action for part in plan_parts(reader.read(ask), ask, {*TOOLS, lesson.card.name})]
+        right += [(action.API_name, action.API_params) for action in actions if action is not None] == [
+            (lesson.card.name, one.example.parameters)
+        ]
+    return right
