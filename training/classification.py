@@ -35,7 +35,7 @@ from mmedagent.training.feed import Batch, Run, autocast, batches, mix
 from mmedagent.training.grounding_names import load_names
 from mmedagent.training.pool import Row
 from mmedagent.training.text_bank import TextBank, read
-from mmedagent.training.variation import Frames, Geometry, vary
+from mmedagent.training.variation import Frames, Geometry, streaked, vary
 
 VISION = "regnety_006"
 SIZE, WIDTH, CONTEXT = 160, 256, 64
@@ -56,6 +56,9 @@ WHERE = tuple(one for one in load_names().structures if not one.name.startswith(
 DENSE_WEIGHT = 0.5
 FITTED_BATCHES = 12
 MEAN, STD = (0.45, 0.45, 0.45), (0.27, 0.27, 0.27)
+
+STREAK_SHARE = 0.3
+"""Of the CT images, which are shown with the noise of too few photons."""
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +113,9 @@ def views(batch: Batch, device: torch.device) -> Views:
     close = torch.rand(count) < CLOSE_SHARE
     wide, near = (Frames.draw(geometry, flips[0], flips[1]) for geometry in (WIDE, NEAR))
     view = Frames(torch.where(close.to(device)[:, None, None], near.theta, wide.theta))
-    seen = vary(functional.interpolate(view.apply(images), (SIZE, SIZE), mode="bilinear", antialias=True))
+    ct = torch.tensor([row.modality == "CT" for row in batch.rows], device=device)
+    small = functional.interpolate(view.apply(images), (SIZE, SIZE), mode="bilinear", antialias=True)
+    seen = vary(streaked(small, ct, STREAK_SHARE))
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
     coverage = coverage_of(WHERE, bits, batch.rows, view, CELLS)
     return Views((seen - mean) / std, close.tolist(), coverage)

@@ -73,6 +73,25 @@ def vary(images: Tensor, strength: float = 1.0) -> Tensor:
     return _noise(images, strength).clamp(0, 1)
 
 
+def streaked(images: Tensor, which: Tensor, share: float) -> Tensor:
+    """The CT images, those of `which` bool (n,), with the streaks of too few photons: noise that is long in rows.
+
+    They run along the longest way through the body, between the shoulders or the hips (Barrett and Keat 2004,
+    RadioGraphics 24(6)); in air, which is black in these windows, little of them is left.
+    """
+    places = torch.nonzero(which & (torch.rand(len(which), device=which.device) < share)).flatten()
+    if not len(places):
+        return images
+    own = images[places]
+    reach = int(torch.randint(3, 20, ()))
+    noise = torch.randn_like(own[:, :1])
+    long = functional.avg_pool2d(noise, (1, 2 * reach + 1), stride=1, padding=(0, reach), count_include_pad=False)
+    amount = _draw(own, 0.02, 0.14) * (2 * reach + 1) ** 0.5
+    changed = images.clone()
+    changed[places] = own + amount * long * own.clamp(max=0.5)
+    return changed.clamp(0, 1)
+
+
 def _draw(images: Tensor, low: float, high: float) -> Tensor:
     return torch.empty(len(images), 1, 1, 1, device=images.device).uniform_(low, high)
 
