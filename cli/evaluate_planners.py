@@ -20,6 +20,7 @@ from mmedagent.cli.options import FiguresFile
 from mmedagent.cli.profile import Profile, load_profile
 from mmedagent.cli.workers import planner_of
 from mmedagent.protocol.cards import built_in_cards
+from mmedagent.protocol.errors import CheckpointError
 
 if TYPE_CHECKING:
     from mmedagent.evaluation.tool_selection.asks import AskCase
@@ -45,25 +46,33 @@ def evaluate_planners(
     from mmedagent.evaluation.tool_selection.asks import read_asks
 
     asks = read_asks(file)[::every]
-    rows: dict[str, dict[str, Selection]] = {}
+    rows: dict[str, dict[str, Selection | None]] = {}
     with Progress(console=Console(stderr=True)) as progress:
         for name in profile or ("embedded", "llava-small"):
             rows[name] = _measured(load_profile(name), asks, progress)
     if json is not None:
-        found = {name: {how: one.model_dump(mode="json") for how, one in own.items()} for name, own in rows.items()}
+        found = {
+            name: {how: one.model_dump(mode="json") if one is not None else None for how, one in own.items()}
+            for name, own in rows.items()
+        }
         json.write_text(jsons.dumps(found, indent=1) + "\n", "utf-8")
     Console().print(_table(rows))
 
 
-def _measured(profile: Profile, asks: list[AskCase], progress: Progress) -> dict[str, Selection]:
+def _measured(profile: Profile, asks: list[AskCase], progress: Progress) -> dict[str, Selection | None]:
+    """The figures of each way; None where the planner does not get through its self-test."""
     from mmedagent.cli.first_plans import FirstPlans
     from mmedagent.evaluation.tool_selection.scores import score
 
-    found = {}
+    found: dict[str, Selection | None] = {}
     for how, change in _changes(profile).items():
         with _changed(profile, change) as changed:
             planner = planner_of(changed)
-            planner.load("cpu")
+            try:
+                planner.load("cpu")
+            except CheckpointError:
+                found[how] = None
+                continue
             asking = FirstPlans(planner, built_in_cards(), images=how != NO_IMAGE)
             task = progress.add_task(f"{planner.card.name}, {how}", total=len(asks))
             with ThreadPoolExecutor(CALLERS) as threads:
@@ -123,10 +132,13 @@ def _rewrite(folder: Path, **settings: Any) -> None:
     path.write_text(jsons.dumps(manifest), "utf-8")
 
 
-def _table(rows: dict[str, dict[str, Selection]]) -> Table:
+def _table(rows: dict[str, dict[str, Selection | None]]) -> Table:
     table = Table("planner", "", "right tools", "95 % interval", "exact names", "was a plan", "median")
     for name, own in rows.items():
         for how, one in own.items():
+            if one is None:
+                table.add_row(name, how, "fails its self-test")
+                continue
             table.add_row(
                 name,
                 how,

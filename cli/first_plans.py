@@ -15,7 +15,7 @@ from mmedagent.model_worker.planner import Planner
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import MalformedPlanError
 from mmedagent.protocol.invocation import ImageRef
-from mmedagent.protocol.plan import ChatMessage, PlannerRequest, assemble
+from mmedagent.protocol.plan import Action, ChatMessage, PlannerRequest, assemble
 
 
 class FirstPlans:
@@ -37,7 +37,13 @@ class FirstPlans:
             plan = assemble(self._planner.step(request, pixels, lambda: None))
         except MalformedPlanError:
             return Planned(None, time.perf_counter() - started)
-        return Planned(plan.actions, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Planned(tuple(self._under_its_name(action) for action in plan.actions), seconds)
+
+    def _under_its_name(self, action: Action) -> Action:
+        """The action under its tool's own name, where the planner used an alias."""
+        name = next((card.name for card in self._cards if card.answers_to(action.API_name)), action.API_name)
+        return action.model_copy(update={"API_name": name})
 
 
 @lru_cache(maxsize=32)
