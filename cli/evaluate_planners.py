@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mmedagent.evaluation.tool_selection.scores import Selection
 
 AS_IT_IS, NO_IMAGE, NO_LORA, FREE = "as it is", "without image", "without LoRA", "without constraints"
+MANIFEST = "planner.json"
 CALLERS = 8
 """Asks at once, for planners that write many replies together."""
 
@@ -91,7 +92,10 @@ def _changes(profile: Profile) -> dict[str, Change | None]:
         case "compact":
             changes[NO_LORA] = _without_factors
         case "llava":
-            changes |= {NO_LORA: _without_adapter, FREE: _without_grammar}
+            changes[FREE] = _without_grammar
+            folder = profile.checkpoint(profile.planner)
+            if folder is not None and jsons.loads((folder / MANIFEST).read_text("utf-8")).get("adapter"):
+                changes[NO_LORA] = _without_adapter
     return changes
 
 
@@ -127,7 +131,7 @@ def _without_grammar(folder: Path) -> None:
 
 
 def _rewrite(folder: Path, **settings: Any) -> None:
-    path = folder / "planner.json"
+    path = folder / MANIFEST
     manifest = {**jsons.loads(path.read_text("utf-8")), **settings}
     path.write_text(jsons.dumps(manifest), "utf-8")
 

@@ -60,7 +60,7 @@ def _word_numbers(spans: list[tuple[int, int]], encoding: Encoding) -> tuple[tup
 class AskReader:
     """Turns asks into parts. `temperature` divides the outcome logits so that probabilities are calibrated.
 
-    `added` are the outcomes of the network behind `OUTCOMES`.
+    `added` are the outcomes of the network behind `OUTCOMES`. A tool that has several is as probable as all together.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class AskReader:
         self.temperature = temperature
         self._added = tuple(added)
         self._names = (*OUTCOMES, *(one.tool for one in added))
+        self._rows = {name: [row for row, own in enumerate(self._names) if own == name] for name in self._names}
 
     @torch.inference_mode()
     def read(self, ask: AskText) -> tuple[Part, ...]:
@@ -108,9 +109,11 @@ class AskReader:
             if not placed and all(part.outcome != "grounding" for part in parts):
                 logits[_SEGMENTATION] = -torch.inf
             probabilities = logits.softmax(-1)
-            best = probabilities.topk(2)
-            chosen = int(best.indices[0])
-            outcome = self._names[chosen]
+            by_name: dict[str, float] = {}
+            for name, probability in zip(self._names, probabilities.tolist(), strict=True):
+                by_name[name] = by_name.get(name, 0.0) + probability
+            outcome, second = sorted(by_name, key=by_name.__getitem__, reverse=True)[:2]
+            chosen = max(self._rows[outcome], key=lambda row: float(probabilities[row]))
             parts.append(
                 Part(
                     outcome=outcome,
@@ -120,8 +123,8 @@ class AskReader:
                     task=TASKS[int(said.task[number].argmax())] if outcome == "classification" else None,
                     refers=REFERS[int(said.refers[number].argmax())],
                     added=self._added[chosen - len(OUTCOMES)] if chosen >= len(OUTCOMES) else None,
-                    confidence=float(probabilities[_HARMLESS].sum() if outcome in HARMLESS else best.values[0]),
-                    runner_up=self._names[int(best.indices[1])],
+                    confidence=float(probabilities[_HARMLESS].sum()) if outcome in HARMLESS else by_name[outcome],
+                    runner_up=second,
                 )
             )
         return parts

@@ -14,7 +14,7 @@ from mmedagent.training.added_tools.cards import Lesson
 from mmedagent.training.instructions.examples import Example, examples, make_example
 from mmedagent.training.planner_asks import fit_asks
 
-NEW_SHARE, ROUND = 0.15, 1_600
+NEW_SHARE, ROUND = 0.25, 1_600
 """The share of the new tools among the examples, and the examples of a round."""
 
 LORA_RATE, HEAD_RATE, BATCH = 5e-5, 1e-3, 32
