@@ -41,11 +41,15 @@ def evaluate_planners(
         list[str] | None, typer.Option(help="A profile whose planner is measured; may be repeated.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Only one in so many asks.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     json: FiguresFile = None,
 ) -> None:
     """Measure planners on the same asks, and again without image, LoRA and constraints where they have them."""
+    import torch
+
     from mmedagent.evaluation.tool_selection.asks import read_asks
 
+    torch.set_num_threads(threads)
     asks = read_asks(file)[::every]
     rows: dict[str, dict[str, Selection | None]] = {}
     with Progress(console=Console(stderr=True)) as progress:

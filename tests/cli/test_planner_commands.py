@@ -18,6 +18,8 @@ ASKS = (
      "prompts": ["spleen"]},
 )  # fmt: skip
 
+FEW = ("--steps", "1", "--threads", "1")
+
 
 @pytest.fixture
 def runner() -> CliRunner:
@@ -26,7 +28,7 @@ def runner() -> CliRunner:
 
 def test_a_planner_that_has_not_learnt_its_tool_is_not_written(runner: CliRunner, tmp_path: Path) -> None:
     output = tmp_path / "planner"
-    found = runner.invoke(app, ["train", "add-tool", str(CARD), "--output", str(output), "--steps", "1"])
+    found = runner.invoke(app, ["train", "add-tool", str(CARD), "--output", str(output), *FEW])
     assert isinstance(found.exception, ConflictError)
     assert "dose_estimate: only" in str(found.exception)
     assert "new: dose_estimate" in found.output
