@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mmedagent.evaluation.tool_selection.scores import Selection
 
 AS_IT_IS, NO_IMAGE, NO_LORA, FREE = "as it is", "without image", "without LoRA", "without constraints"
-MANIFEST = "planner.json"
 CALLERS = 8
 """Asks at once, for planners that write many replies together."""
 
@@ -91,6 +90,8 @@ def _measured(profile: Profile, asks: list[AskCase], progress: Progress) -> dict
 
 def _changes(profile: Profile) -> dict[str, Change | None]:
     """What can be taken away from the planner of a profile."""
+    from mmedagent.model_worker.llava.checkpoint import read_manifest
+
     changes: dict[str, Change | None] = {AS_IT_IS: None, NO_IMAGE: None}
     match profile.planner.backend:
         case "compact":
@@ -98,7 +99,7 @@ def _changes(profile: Profile) -> dict[str, Change | None]:
         case "llava":
             changes[FREE] = _without_grammar
             folder = profile.checkpoint(profile.planner)
-            if folder is not None and jsons.loads((folder / MANIFEST).read_text("utf-8")).get("adapter"):
+            if folder is not None and read_manifest(folder).adapter is not None:
                 changes[NO_LORA] = _without_adapter
     return changes
 
@@ -135,6 +136,8 @@ def _without_grammar(folder: Path) -> None:
 
 
 def _rewrite(folder: Path, **settings: Any) -> None:
+    from mmedagent.model_worker.llava.checkpoint import MANIFEST
+
     path = folder / MANIFEST
     manifest = {**jsons.loads(path.read_text("utf-8")), **settings}
     path.write_text(jsons.dumps(manifest), "utf-8")

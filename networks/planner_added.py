@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mmedagent.networks.planner_text import AskText
-from mmedagent.protocol.types import JsonObject, ShortText, ToolName
+from mmedagent.protocol.types import JsonObject, ToolName
 
 Copy = Literal["names", "name", "passage", "words", "boxes", "points"]
 """What a parameter takes: all names that the ask marks, the first, a passage, the whole part, or coordinates."""
@@ -31,7 +31,6 @@ class AddedOutcome(BaseModel):
     copied: dict[str, Copy] = Field(default_factory=dict)
     required: tuple[str, ...] = ()
     most: int = Field(default=16, ge=1, le=64)
-    description: ShortText = ""
 
     def parameters(self, names: Sequence[str], passages: Sequence[str], words: str, ask: AskText) -> JsonObject | str:
         """The parameters of a call, or what the ask would have to name for there to be one."""

@@ -20,12 +20,12 @@ from mmedagent.model_worker.llava.architecture import describe_llava
 from mmedagent.model_worker.llava.checkpoint import read_manifest, verify_files
 from mmedagent.model_worker.llava.network import LlavaNetwork, Prompt
 from mmedagent.model_worker.llava.stream import PlanSplitter
-from mmedagent.model_worker.llava.weights import LoadedLlava, attach_adapter, load_base, load_llava
+from mmedagent.model_worker.llava.weights import LoadedLlava, attach_adapter, load_base
 from mmedagent.model_worker.llava.writer import PlanWriter
 from mmedagent.protocol.errors import CheckpointError, NotFoundError
 from mmedagent.protocol.plan import ChatMessage, Plan, PlannerRequest, StepDone, assemble
 from mmedagent.serving.tool import PixelArray
-from tiny_llava import TARGETS, Lesson, edit_json, edit_tensors, next_logits, write_checkpoint
+from tiny_llava import TARGETS, Lesson, edit_json, edit_tensors, load_in_double, next_logits, write_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -55,10 +55,7 @@ def copied(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(folder: Path) -> LoadedLlava:
-    """In double precision, in which no two random scores are so close that rounding decides between them."""
-    made = load_llava(folder, read_manifest(folder), "cpu")
-    made.model.double()
-    return made
+    return load_in_double(folder)
 
 
 @pytest.fixture
@@ -129,8 +126,7 @@ def test_turns_with_different_adapters_write_together_what_each_writes_alone(
 
 def test_without_a_default_adapter_the_base_itself_answers_beside_the_others(copied: Path) -> None:
     edit_json(copied / "planner.json", adapter=None)
-    made = load_llava(copied, read_manifest(copied), "cpu")
-    made.model.double()
+    made = load_in_double(copied)
     writer = PlanWriter(made, read_manifest(copied), "checkpoint")
     prompt = writer.encode(ask("Where is it?"), FRAME)
     base = load_base(copied / "base", torch.float32).double()

@@ -17,13 +17,13 @@ from mmedagent.model_worker.llava.checkpoint import read_manifest
 from mmedagent.model_worker.llava.engine import Engine
 from mmedagent.model_worker.llava.network import LlavaNetwork, Prompt
 from mmedagent.model_worker.llava.stream import PlanSplitter
-from mmedagent.model_worker.llava.weights import LoadedLlava, load_llava
+from mmedagent.model_worker.llava.weights import LoadedLlava
 from mmedagent.model_worker.llava.writer import PlanWriter
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import CancelledError, MalformedPlanError, OverloadedError
 from mmedagent.protocol.plan import ChatMessage, Plan, PlannerRequest, assemble
 from mmedagent.serving.tool import PixelArray
-from tiny_llava import Lesson, edit_json, write_checkpoint
+from tiny_llava import Lesson, edit_json, load_in_double, write_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -70,10 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(folder: Path) -> LoadedLlava:
-    """In double precision, in which no two random scores are so close that rounding decides between them."""
-    made = load_llava(folder, read_manifest(folder), "cpu")
-    made.model.double()
-    return made
+    return load_in_double(folder)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from mmedagent.model_worker.llava.checkpoint import read_manifest
 from mmedagent.model_worker.llava.engine import Engine
 from mmedagent.model_worker.llava.network import LlavaNetwork, Prompt
 from mmedagent.model_worker.llava.prefix import BLOCK
-from mmedagent.model_worker.llava.weights import LoadedLlava, load_base, load_llava
+from mmedagent.model_worker.llava.weights import LoadedLlava, load_base
 from mmedagent.model_worker.llava.writer import PlanWriter
 from mmedagent.networks.families import Family, family_named
 from mmedagent.protocol.cards import built_in_cards
@@ -26,7 +26,7 @@ from mmedagent.protocol.errors import CheckpointError
 from mmedagent.protocol.plan import ChatMessage, PlannerRequest, assemble
 from mmedagent.protocol.prompts import CHATML, PromptStyle, render_prompt
 from mmedagent.serving.tool import PixelArray
-from tiny_llava import TARGETS, edit_json, edit_tensors
+from tiny_llava import TARGETS, edit_json, edit_tensors, load_in_double
 from tiny_qwen_vl import FAMILIES, write_qwen
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -64,10 +64,7 @@ def folder(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(folder: Path) -> LoadedLlava:
-    """In double precision, in which no two random scores are so close that rounding decides between them."""
-    made = load_llava(folder, read_manifest(folder), "cpu")
-    made.model.double()
-    return made
+    return load_in_double(folder)
 
 
 @pytest.fixture
@@ -156,14 +153,12 @@ def test_adapters_by_name_work_alike(folder: Path, family: Family, tmp_path: Pat
         get_peft_model(load_base(base, torch.float32), config).save_pretrained(str(tmp_path / name))
     (tmp_path / "planner.json").write_bytes((folder / "planner.json").read_bytes())
     edit_json(tmp_path / "planner.json", adapters={"one": "one", "two": "two"})
-    made = load_llava(tmp_path, read_manifest(tmp_path), "cpu")
-    made.model.double()
+    made = load_in_double(tmp_path)
     writer = PlanWriter(made, read_manifest(tmp_path), "checkpoint")
     engine = Engine(LlavaNetwork(made.model, "test", 2**20, made.adapters), frozenset({NEVER}), 4)
     prompts = [writer.encode(ask(0, name), frame((40, 120))) for name in (None, "one", "two")]
     alone = [written(engine, prompt) for prompt in prompts]
-    plain = load_llava(folder, read_manifest(folder), "cpu")
-    plain.model.double()
+    plain = load_in_double(folder)
     assert alone[0] == generated(plain, ask(0), frame((40, 120)))
     assert len({str(one) for one in alone}) == 3
     with ThreadPoolExecutor(3) as pool:

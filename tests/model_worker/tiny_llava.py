@@ -20,6 +20,8 @@ from transformers import (
     LlavaProcessor,
 )
 
+from mmedagent.model_worker.llava.checkpoint import read_manifest
+from mmedagent.model_worker.llava.weights import LoadedLlava, load_llava
 from mmedagent.networks.llava_parts import llava_config, llava_processor
 from mmedagent.protocol.plan import PlannerRequest
 from mmedagent.protocol.prompts import END_OF_REPLY, render_prompt
@@ -149,3 +151,10 @@ def _config(tokenizer: Any) -> LlavaConfig:
         **ids,
     )
     return llava_config(tokenizer, vision, text)
+
+
+def load_in_double(folder: Path) -> LoadedLlava:
+    """In double precision, in which no two random scores are so close that rounding decides between them."""
+    made = load_llava(folder, read_manifest(folder), "cpu")
+    made.model.double()
+    return made

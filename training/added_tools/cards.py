@@ -11,8 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jsonschema import Draft202012Validator
-
 from mmedagent.networks.planner_added import AddedOutcome, Copy
 from mmedagent.networks.planner_text import read_ask_text
 from mmedagent.protocol.card import CardExample, ToolCard
@@ -20,6 +18,7 @@ from mmedagent.protocol.cards import BUILT_IN
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.protocol.types import JsonObject
 from mmedagent.training.instructions.ask_files import Ask, AskPart
+from mmedagent.training.instructions.validation import AskChecker
 
 MOST_OUTCOMES, FEWEST_EXAMPLES = 12, 10
 LONGEST_NAME_WORDS = 7
@@ -59,8 +58,10 @@ def lesson_of(card: ToolCard) -> Lesson:
         raise InvalidRequestError(f"{card.name} is a tool that every planner of this project knows already.")
     if len(card.examples) < FEWEST_EXAMPLES:
         raise InvalidRequestError(f"{card.name} has {len(card.examples)} examples; give at least {FEWEST_EXAMPLES}.")
+    checker = AskChecker(card)
     for number, example in enumerate(card.examples, 1):
-        _require_valid(card, number, example)
+        if problem := checker.mismatch(example.parameters):
+            raise InvalidRequestError(f"Example {number} of {card.name} breaks its schema: {problem}.")
     copied = _copied(card)
     outcomes: dict[str, AddedOutcome] = {}
     keys: dict[str, str] = {}
@@ -79,12 +80,6 @@ def lesson_of(card: ToolCard) -> Lesson:
     return Lesson(card, outcomes, tuple(taught))
 
 
-def _require_valid(card: ToolCard, number: int, example: CardExample) -> None:
-    error = next(Draft202012Validator(card.parameters).iter_errors(example.parameters), None)
-    if error is not None:
-        raise InvalidRequestError(f"Example {number} of {card.name} breaks its schema: {error.message}.")
-
-
 def _outcome(card: ToolCard, fixed: JsonObject, copied: dict[str, Copy]) -> AddedOutcome:
     lists = [card.parameters["properties"][key] for key, kind in copied.items() if kind == "names"]
     return AddedOutcome(
@@ -93,7 +88,6 @@ def _outcome(card: ToolCard, fixed: JsonObject, copied: dict[str, Copy]) -> Adde
         copied=copied,
         required=tuple(card.parameters.get("required", ())),
         most=min([16, *(one.get("maxItems", 16) for one in lists)]),
-        description=card.title,
     )
 
 

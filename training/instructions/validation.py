@@ -59,15 +59,20 @@ class AskChecker:
             return TEXT_NOT_SAID
         if not set(_numbers(parameters)) <= _said_numbers(ask):
             return NUMBER_NOT_SAID
-        return None if self._fits(parameters) else SCHEMA
+        return None if self.mismatch(parameters) is None else SCHEMA
 
     def copied(self, parameters: JsonObject) -> list[str]:
         """The texts that the parameters copy from the ask, in order: all but choices."""
         return list(_copied(parameters, [self._card.parameters], self._card.parameters))
 
-    def _fits(self, parameters: JsonObject) -> bool:
+    def mismatch(self, parameters: JsonObject) -> str | None:
+        """How the parameters break the card's schema, or None.
+
+        Raises `InvalidRequestError` for a card that refers to a schema that it does not contain.
+        """
         try:
-            return self._validator.is_valid(parameters)
+            error = next(self._validator.iter_errors(parameters), None)
+            return None if error is None else error.message
         except Unresolvable as missing:
             raise InvalidRequestError(
                 f"The card of {self._card.name} refers to a schema that it does not contain."

@@ -53,7 +53,7 @@ class Drawn:
 
 
 class DialogueDrawer:
-    """Draws dialogues without end; `rows` tell what the image of each is, when one is asked for."""
+    """Draws asks of a share in rounds, and makes dialogues of them."""
 
     def __init__(self, share: Share, seed: Sequence[int]) -> None:
         self._share: Share = share
