@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmedagent.imaging.boxes import Box, validate_box
+from mmedagent.imaging.boxes import Box, pixel_window, validate_box
 from mmedagent.imaging.masks import area_mm2, area_px, encode_mask, mask_box
 from mmedagent.imaging.overlay import render_overlay
 from mmedagent.networks.precision import computing
@@ -29,6 +29,7 @@ from mmedagent.serving.tool import PixelArray, Placement, ToolContext, ToolOutpu
 
 Mask = NDArray[np.bool_]
 PNG: ArtifactType = "image/png"
+EVERYWHERE = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ class SegmentationTool:
             context.of(call).raise_if_cancelled()
             size = (prompts.image.height, prompts.image.width)
             masks, scores = self._segment(embedding, size, prompts.boxes, prompts.points)
+            pixels = context.frame(prompts.image)
+            masks = _without_blank(masks, prompts, pixels)
             # A picture is for people: a tool that calls this one draws its own.
-            pixels = None if call.callers else context.frame(prompts.image)
-            return self._output(prompts, masks, scores, pixels, context)
+            return self._output(prompts, masks, scores, None if call.callers else pixels, context)
         except MMedAgentError as error:
             return error
 
@@ -163,6 +165,15 @@ def _prompts(call: ToolCall) -> Prompts:
     if points and len(boxes) > 1:
         raise InvalidParametersError("Points refine one box; give them with one box or without boxes.")
     return Prompts(call.image, boxes, points)
+
+
+def _without_blank(masks: list[Mask], prompts: Prompts, pixels: PixelArray) -> list[Mask]:
+    """The masks, empty where all pixels of the box (without one: of the image) are alike: nothing there has an outline,
+    and a network that is asked for one makes it up."""
+    image = prompts.image
+    windows = [pixel_window(box, image.width, image.height) for box in prompts.boxes] or [EVERYWHERE]
+    alike = [np.ptp(pixels[window], axis=(0, 1)).max() == 0 for window in windows]
+    return [np.zeros_like(mask) if blank else mask for mask, blank in zip(masks, alike, strict=True)]
 
 
 def _rows(parameters: JsonObject, name: str) -> list[list[float]]:

@@ -166,6 +166,22 @@ def test_for_another_tool_only_the_masks_are_made(tool: SegmentationTool) -> Non
     assert [one.kind for one in outcome.artifacts] == ["mask", "mask"]
 
 
+def test_where_all_pixels_are_alike_there_is_nothing_to_outline(tool: SegmentationTool) -> None:
+    half_blank = picture()
+    half_blank[:, SIDE // 2 :] = 0
+    blank, seen = [0.55, 0.1, 0.9, 0.5], BOXES[0]
+    asked = call(boxes=[blank, seen])
+    (outcome,) = tool.run([asked], desk(half_blank, calls=[asked]))
+    assert isinstance(outcome, ToolOutput)
+    rows: Any = outcome.data["masks"]
+    assert (rows[0]["area_px"], rows[0]["box"], rows[0]["area_mm2"]) == (0, None, 0)
+    assert rows[1]["area_px"] > 0
+    everywhere = call(points=[[0.5, 0.5, 1]])
+    (outcome,) = tool.run([everywhere], desk(np.zeros((SIDE, SIDE), np.uint8), calls=[everywhere]))
+    assert isinstance(outcome, ToolOutput)
+    assert outcome.data["masks"][0]["area_px"] == 0  # type: ignore[index,call-overload]
+
+
 def test_a_caller_who_has_left_is_not_worked_for(tool: SegmentationTool) -> None:
     asked = call(boxes=BOXES[:1])
     (outcome,) = tool.run([asked], desk(picture(), calls=[asked], gone=True))
