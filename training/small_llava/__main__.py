@@ -28,7 +28,7 @@ from mmedagent.protocol.prompts import PromptStyle, Turn, render_reply, render_t
 from mmedagent.training.feed import Run, autocast
 from mmedagent.training.small_llava.dialogues import DialogueDrawer
 from mmedagent.training.small_llava.feed import DialogueFeed
-from mmedagent.training.small_llava.network import small_llava, small_processor
+from mmedagent.training.small_llava.network import reply_loss, small_llava, small_processor
 
 NAME, LABEL = "llava-small", "demonstration weights, trained on synthetic dialogues and images"
 BASE_RATE, ADAPTER_RATE, WARM_UP, DECAY, CLIP = 1.5e-3, 6e-4, 100, 0.05, 1.0
@@ -40,7 +40,7 @@ ADAPTER = LoraConfig(
 )
 SEED_OF_ADAPTER = 500
 VOCABULARY_ASKS, MAX_NEW_TOKENS = 6_000, 512
-BASE, ADAPTER_FOLDER, MANIFEST = "base", "adapter", "planner.json"
+BASE, ADAPTER_FOLDER, PROCESSOR, MANIFEST = "base", "adapter", "processor", "planner.json"
 SHARD = "15MB"
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,14 @@ def vocabulary_texts(seed: int) -> list[str]:
             turns += [Turn("USER", exchange.said), Turn("ASSISTANT", render_reply(exchange.plan))]
         texts.append(render_turns(turns, has_image=False, style=PromptStyle()))
     return texts
+
+
+def processor_of_run(work: Path, seed: int) -> Any:
+    """The processor that the run began with, so that a stopped run keeps its vocabulary when asks are added."""
+    folder = work / PROCESSOR
+    if not folder.is_dir():
+        small_processor(vocabulary_texts(seed)).save_pretrained(folder)
+    return LlavaProcessor.from_pretrained(folder, local_files_only=True)
 
 
 def write_base(folder: Path, model: Any, processor: Any, state: dict[str, Tensor], version: str) -> None:
@@ -91,7 +99,7 @@ def fit(options: argparse.Namespace, model: Any, processor: Any, rate: float, se
 
     def losses() -> dict[str, Tensor]:
         with autocast(torch.device("cpu")):
-            return {"reply": model(**next(batches)).loss}
+            return {"reply": reply_loss(model, next(batches))}
 
     run.train(losses, WARM_UP, CLIP)
     return run.average.state
@@ -111,7 +119,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.stage == "base":
-        processor = small_processor(vocabulary_texts(options.seed))
+        processor = processor_of_run(options.work, options.seed)
         model = small_llava(processor.tokenizer, options.seed).train()
         logger.info("%.1f million parameters", sum(one.numel() for one in model.parameters()) / 1e6)
         write_base(

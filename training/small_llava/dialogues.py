@@ -19,8 +19,8 @@ from mmedagent.training.planner_evaluation import actions_of, true_parts
 from mmedagent.training.pool import Row
 from mmedagent.training.small_llava.outputs import drawn_output
 
-ANSWER_SHARE, FAILURE_SHARE, HISTORY_SHARE, LOOK_SHARE = 0.16, 0.1, 0.1, 0.06
-EACH, JOINED = 2, 900
+ANSWER_SHARE, FAILURE_SHARE, HISTORY_SHARE, LOOK_SHARE = 0.1, 0.1, 0.1, 0.06
+EACH, JOINED = 2, 4_000
 
 _SAID = {
     "greeting": "Hello. Attach a medical image and ask about it, or ask about a condition.",

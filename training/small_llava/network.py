@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
 
 from mmedagent.networks.llava_parts import llava_config, llava_processor
 from mmedagent.networks.minilm import MINILM_WIDTH, load_tokenizer, minilm_folder
+from mmedagent.training.sft.tokens import IGNORED
 
 WORDS, CONTEXT = 6_144, 4_096
 LAYERS, HEADS, INNER_WIDTH = 5, 6, 768
@@ -55,6 +58,15 @@ def small_llava(tokenizer: Any, seed: int) -> LlavaForConditionalGeneration:
     with torch.no_grad():
         model.get_input_embeddings().weight[: len(tokenizer)] = _embeddings(tokenizer)
     return model
+
+
+def reply_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
+    """Mean cross entropy of the learnt tokens; logits are computed for these places alone."""
+    labels = batch["labels"][:, 1:]
+    llava = model.get_base_model() if isinstance(model, PeftModel) else model
+    seen = llava.model(**{name: value for name, value in batch.items() if name != "labels"}).last_hidden_state[:, :-1]
+    learnt = labels != IGNORED
+    return functional.cross_entropy(llava.lm_head(seen[learnt]).float(), labels[learnt])
 
 
 def _embeddings(tokenizer: Any) -> Tensor:
