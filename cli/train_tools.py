@@ -40,7 +40,7 @@ def add_tool(
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="New folder for the planner.")],
     start: Annotated[Path, typer.Option("--start", metavar="DIR", help="The planner to go on from.")] = MODELS
     / "planner",
-    steps: Annotated[int | None, typer.Option(min=1, help="Updates; more for more tools if left out.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Updates of the new outcomes.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Of the order and the wording of the examples.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 2,
 ) -> None:
@@ -48,8 +48,8 @@ def add_tool(
     import torch
 
     from mmedagent.training.added_tools.cards import lesson_of
-    from mmedagent.training.added_tools.fit import default_steps, teach
-    from mmedagent.training.added_tools.gate import compare, learnt, reader_of
+    from mmedagent.training.added_tools.fit import Teacher
+    from mmedagent.training.added_tools.gate import OldAsks, learnt, reader_of
 
     if output.exists():
         raise ConflictError(f"{output} is there already. Give another folder, or delete it.")
@@ -59,9 +59,9 @@ def add_tool(
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
         candidate = Path(scratch) / output.name
-        teach(start, taught, candidate, steps or default_steps(lessons), seed)
-        before, after = reader_of(start), reader_of(candidate)
-        verdict = compare(before, after)
+        Teacher(start, seed).teach(taught, candidate, steps)
+        after = reader_of(candidate)
+        verdict = OldAsks(reader_of(start)).verdict(after)
         new = [
             Learnt(lesson.card.name, len(asked), learnt(after, lesson, asked))
             for lesson, asked in zip(lessons, held_out, strict=True)

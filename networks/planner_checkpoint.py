@@ -1,5 +1,6 @@
-"""The compact planner's checkpoint folder: `config.json` and `model.safetensors` (LoRA factors, heads), and the image
-tower's `glance.json` and `glance.safetensors`, without which the planner does not look at images."""
+"""The compact planner's checkpoint folder: `config.json` and `model.safetensors` (LoRA factors, heads, and the heads
+of added tools where there are any), and the image tower's `glance.json` and `glance.safetensors`, without which the
+planner does not look at images."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from mmedagent.networks.glance import LoadedGlance, load_glance
 from mmedagent.networks.minilm import MINILM_SHA256, load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
 from mmedagent.networks.planner_added import AddedOutcome
-from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, REFERS, TAGS, TASKS, PlannerNet, merge_lora
+from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, REFERS, TAGS, TASKS, AddedHeads, PlannerNet, merge_lora
+
+WEIGHTS = "model.safetensors"
 
 
 class LoraSettings(BaseModel):
@@ -53,6 +56,11 @@ class PlannerConfig(BaseModel):
     threshold: float = Field(ge=0, le=1)
     added: tuple[AddedOutcome, ...] = Field(default=(), max_length=256)
 
+    @property
+    def added_tools(self) -> tuple[str, ...]:
+        """The tools of `added`, each once."""
+        return tuple(dict.fromkeys(one.tool for one in self.added))
+
 
 @dataclass(frozen=True)
 class LoadedPlanner:
@@ -68,9 +76,20 @@ def save_planner(folder: Path, config: PlannerConfig, net: PlannerNet, lora: dic
     """Write the ask reader's files; returns the sha256 of its weights. `lora` has peft's names for the factors."""
     state = {f"lora.{key}": tensor for key, tensor in lora.items()}
     state |= {f"heads.{key}": tensor for key, tensor in net.heads.state_dict().items()}
-    sha256 = save_fp16(state, folder / "model.safetensors")
+    return _save(folder, config, state)
+
+
+def _save(folder: Path, config: PlannerConfig, state: dict[str, Tensor]) -> str:
+    sha256 = save_fp16(state, folder / WEIGHTS)
     (folder / "config.json").write_text(config.model_dump_json(indent=2, exclude_defaults=True) + "\n", "utf-8")
     return sha256
+
+
+def save_added(folder: Path, start: Path, config: PlannerConfig, added: AddedHeads) -> str:
+    """Write the ask reader of `start` with other heads of added tools; returns the sha256 of its weights."""
+    state = load_state(start / WEIGHTS)
+    state |= {f"added.{key}": tensor for key, tensor in added.state_dict().items()}
+    return _save(folder, config, state)
 
 
 def read_config(folder: Path) -> PlannerConfig:
@@ -93,14 +112,18 @@ def load_planner(folder: Path, minilm: Path | None = None) -> LoadedPlanner:
         CheckpointError: a file is missing, damaged or of another network.
     """
     config = read_config(folder)
-    state = load_state(folder / "model.safetensors")
+    state = load_state(folder / WEIGHTS)
     try:
         encoder = load_minilm_encoder(minilm)
         tokenizer = load_tokenizer(minilm, max_tokens=MAX_TOKENS)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"MiniLM cannot be used: {error}") from error
     merge_lora(encoder, _section(state, "lora."), config.lora.scaling)
-    net = PlannerNet(encoder, len(config.added))
+    net = PlannerNet(encoder)
+    if config.added:
+        added = AddedHeads(len(config.added), len(config.added_tools))
+        load_strict(added, _section(state, "added."))
+        net = PlannerNet(encoder, load_minilm_encoder(minilm), added)
     load_strict(net.heads, _section(state, "heads."))
     glance = load_glance(folder) if (folder / GLANCE_CONFIG).is_file() else None
     return LoadedPlanner(config, net.eval().requires_grad_(requires_grad=False), tokenizer, glance)

@@ -36,6 +36,7 @@ REFERS = ("nothing", "before", "other")
 
 TAGS = ("O", "B-name", "I-name", "B-passage", "I-passage")
 LORA_TARGETS = ("query", "key", "value", "dense")
+FEATURE_LENGTH = 8.0
 MAX_TOKENS = 128
 """An ask is read up to this many WordPiece tokens; coordinates are read from all of it."""
 
@@ -59,12 +60,12 @@ class AskBatch:
 class AskHeads(nn.Module):
     """What is read from word states and part states of width 384."""
 
-    def __init__(self, added: int = 0, dropout: float = 0.1) -> None:
+    def __init__(self, dropout: float = 0.1) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.begin = nn.Linear(MINILM_WIDTH, 1)
         self.tag = nn.Linear(MINILM_WIDTH, len(TAGS))
-        self.outcome = nn.Linear(MINILM_WIDTH, len(OUTCOMES) + added)
+        self.outcome = nn.Linear(MINILM_WIDTH, len(OUTCOMES))
         self.task = nn.Linear(MINILM_WIDTH, len(TASKS))
         self.refers = nn.Linear(MINILM_WIDTH, len(REFERS))
 
@@ -77,31 +78,59 @@ class PartLogits(NamedTuple):
     refers: Tensor
 
 
+class AddedHeads(nn.Module):
+    """What is read of tools that were learnt later, from word and part states of width 768 (`added_features`)."""
+
+    def __init__(self, outcomes: int, tools: int) -> None:
+        super().__init__()
+        self.outcome = nn.Linear(2 * MINILM_WIDTH, outcomes)
+        self.tag = nn.Linear(2 * MINILM_WIDTH, tools * len(TAGS))
+
+
 class PlannerNet(nn.Module):
     """The ask reader over an encoder that gives token states: merged for use, wrapped by peft in training.
 
-    `added` is the number of outcomes behind `OUTCOMES`, of tools that are learnt later.
+    For `added` heads it also needs `plain`, MiniLM as it came: what the encoder was tuned to forget of an ask, because
+    the first tools could do without it, is still there.
     """
 
-    def __init__(self, encoder: nn.Module, added: int = 0) -> None:
+    def __init__(self, encoder: nn.Module, plain: nn.Module | None = None, added: AddedHeads | None = None) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.heads = AskHeads(added)
+        self.encoder, self.plain, self.added = encoder, plain, added
+        self.heads = AskHeads()
 
     def word_states(self, batch: AskBatch) -> Tensor:
-        """Mean token state of every word, (n, words, 384); zero where there is no word."""
-        hidden: Tensor = self.encoder(input_ids=batch.ids, attention_mask=batch.mask)
-        return mean_by_group(hidden, batch.word, batch.words)
+        """Mean token state of every word, zero where there is no word: (n, words, 384), with `plain` 768."""
+        encoders = [self.encoder] if self.plain is None else [self.encoder, self.plain]
+        hidden = [encoder(input_ids=batch.ids, attention_mask=batch.mask) for encoder in encoders]
+        return mean_by_group(torch.cat(hidden, -1), batch.word, batch.words)
 
     def word_logits(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Logits that a part begins with a word, (n, words), and of its tag, (n, words, 5)."""
-        states = self.heads.dropout(states)
+        states = self.heads.dropout(states[..., :MINILM_WIDTH])
         return self.heads.begin(states).squeeze(-1), self.heads.tag(states)
 
     def part_logits(self, states: Tensor, part: Tensor, parts: int) -> PartLogits:
         """`part` (n, words) numbers the part that a word belongs to, from 0, or is -1."""
-        pooled = self.heads.dropout(mean_by_group(states, part, parts))
-        return PartLogits(self.heads.outcome(pooled), self.heads.task(pooled), self.heads.refers(pooled))
+        pooled = mean_by_group(states, part, parts)
+        own = self.heads.dropout(pooled[..., :MINILM_WIDTH])
+        outcome = self.heads.outcome(own)
+        if self.added is not None:
+            outcome = torch.cat([outcome, self.added.outcome(added_features(pooled))], -1)
+        return PartLogits(outcome, self.heads.task(own), self.heads.refers(own))
+
+    def added_tag_logits(self, states: Tensor) -> Tensor:
+        """Logits of each word's tag if its part asks for an added tool, (n, words, tools, 5)."""
+        if self.added is None:
+            return states.new_empty((*states.shape[:-1], 0, len(TAGS)))
+        logits: Tensor = self.added.tag(added_features(states))
+        return logits.reshape(*states.shape[:-1], -1, len(TAGS))
+
+
+def added_features(states: Tensor) -> Tensor:
+    """States of both encoders (..., 768), each made `FEATURE_LENGTH` long."""
+    halves = (states[..., :MINILM_WIDTH], states[..., MINILM_WIDTH:])
+    return FEATURE_LENGTH * torch.cat([nn.functional.normalize(half, dim=-1) for half in halves], -1)
 
 
 def mean_by_group(states: Tensor, group: Tensor, groups: int) -> Tensor:

@@ -71,6 +71,7 @@ class AskReader:
         self.temperature = temperature
         self._added = tuple(added)
         self._names = (*OUTCOMES, *(one.tool for one in added))
+        self._tools = [*dict.fromkeys(one.tool for one in added)]
         self._rows = {name: [row for row, own in enumerate(self._names) if own == name] for name in self._names}
 
     @torch.inference_mode()
@@ -88,9 +89,10 @@ class AskReader:
         padded = torch.full((1, tokenised.batch.words), -1)
         padded[0, : len(words)] = part_of_word
         logits = self.net.part_logits(states, padded.to(states.device), count)
-        names = [TAGS[index] for index in tags[0, : len(words)].argmax(-1).tolist()]
+        read = torch.cat([tags.unsqueeze(-2), self.net.added_tag_logits(states)], -2)[0, : len(words)].argmax(-1)
+        named = [[TAGS[index] for index in one] for one in read.T.tolist()]
         return merged(
-            self._parts(ask, words, part_of_word.tolist(), names, PartLogits(*(one[0].cpu() for one in logits)))
+            self._parts(ask, words, part_of_word.tolist(), named, PartLogits(*(one[0].cpu() for one in logits)))
         )
 
     def _parts(
@@ -98,9 +100,10 @@ class AskReader:
         ask: AskText,
         words: Sequence[tuple[int, int]],
         part_of_word: list[int],
-        tags: list[str],
+        named: list[list[str]],
         said: PartLogits,
     ) -> list[Part]:
+        """`named` are the tags of the words for the first tools, and then for each added tool."""
         parts: list[Part] = []
         for number in range(len(said.outcome)):
             own = [index for index, part in enumerate(part_of_word) if part == number]
@@ -114,6 +117,8 @@ class AskReader:
                 by_name[name] = by_name.get(name, 0.0) + probability
             outcome, second = sorted(by_name, key=by_name.__getitem__, reverse=True)[:2]
             chosen = max(self._rows[outcome], key=lambda row: float(probabilities[row]))
+            added = self._added[chosen - len(OUTCOMES)] if chosen >= len(OUTCOMES) else None
+            tags = named[0 if added is None else 1 + self._tools.index(added.tool)]
             parts.append(
                 Part(
                     outcome=outcome,
@@ -122,7 +127,7 @@ class AskReader:
                     passages=_copied(ask.text, words, own, tags, "passage"),
                     task=TASKS[int(said.task[number].argmax())] if outcome == "classification" else None,
                     refers=REFERS[int(said.refers[number].argmax())],
-                    added=self._added[chosen - len(OUTCOMES)] if chosen >= len(OUTCOMES) else None,
+                    added=added,
                     confidence=float(probabilities[_HARMLESS].sum()) if outcome in HARMLESS else by_name[outcome],
                     runner_up=second,
                 )

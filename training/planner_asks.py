@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from mmedagent.networks.checkpoints import load_state, load_strict
 from mmedagent.networks.minilm import load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
-from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, OUTCOMES, PlannerNet
+from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, PlannerNet
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.training.feed import Average, autocast, mix
 from mmedagent.training.instructions.examples import Example, examples
@@ -23,6 +22,7 @@ from mmedagent.training.planner_batches import IGNORED, LabelledBatch, batches, 
 from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
 
 LORA_R, LORA_ALPHA = 128, 256.0
+LORA_RATE, HEAD_RATE = 5e-4, 2e-3
 WARM_UP, AVERAGE_KEEP = 0.05, 0.99
 BEGIN_WEIGHT = 4.0
 """Few words begin a part, and a beginning that is missed loses a part."""
@@ -47,24 +47,20 @@ def fit_asks(
     seed: int,
     start: Path | None = None,
     keep: float = 0.0,
-    lora_rate: float = 5e-4,
-    head_rate: float = 2e-3,
-    drawn: Callable[[int], list[Example]] = every_ask,
-    outcomes: Sequence[str] = OUTCOMES,
 ) -> AskFit:
-    """Train on the examples that `drawn` gives for a seed, from scratch or from the checkpoint in `start`.
+    """Train from scratch or from the checkpoint in `start`.
 
-    `keep` is the share of the weights of the start that is mixed into the result, `outcomes` name the rows of the
-    outcome head. Every round is drawn anew, so that no filling is seen twice.
+    `keep` is the share of the weights of the start that is mixed into the result. Every round is drawn anew, so that no
+    filling is seen twice.
     """
     torch.manual_seed(seed)
     tokenizer = load_tokenizer(max_tokens=MAX_TOKENS)
     settings = LoraConfig(r=LORA_R, lora_alpha=LORA_ALPHA, target_modules=list(LORA_TARGETS), bias="none")
-    net = PlannerNet(get_peft_model(load_minilm_encoder(), settings), len(outcomes) - len(OUTCOMES)).train()
+    net = PlannerNet(get_peft_model(load_minilm_encoder(), settings)).train()
     if start is not None:
         _restore(net, start)
     lora = [parameter for parameter in net.encoder.parameters() if parameter.requires_grad]
-    groups = [{"params": lora, "lr": lora_rate}, {"params": list(net.heads.parameters()), "lr": head_rate}]
+    groups = [{"params": lora, "lr": LORA_RATE}, {"params": list(net.heads.parameters()), "lr": HEAD_RATE}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     trained = nn.ParameterList([*lora, *net.heads.parameters()])
     first = {name: value.detach().clone() for name, value in trained.state_dict().items()}
@@ -75,7 +71,7 @@ def fit_asks(
         bar = progress.add_task("asks", total=steps)
         for round_ in range(steps):
             own_seed = seed * 1_000 + round_
-            for batch in batches(tokenizer, drawn(own_seed), batch_size, own_seed, outcomes):
+            for batch in batches(tokenizer, every_ask(own_seed), batch_size, own_seed):
                 if done == steps:
                     break
                 with autocast(torch.device("cpu")):
@@ -101,10 +97,6 @@ def _restore(net: PlannerNet, folder: Path) -> None:
     factors = {key.removeprefix("lora."): value.float() for key, value in state.items() if key.startswith("lora.")}
     set_peft_model_state_dict(net.encoder, factors)
     heads = {key.removeprefix("heads."): value for key, value in state.items() if key.startswith("heads.")}
-    for key, tensor in net.heads.outcome.state_dict(prefix="outcome.").items():
-        grown = tensor.clone()
-        grown[: len(heads[key])] = heads[key]
-        heads[key] = grown
     load_strict(net.heads, heads)
 
 

@@ -17,7 +17,7 @@ from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.training.added_tools import gate
 from mmedagent.training.added_tools.cards import lesson_of
-from mmedagent.training.added_tools.fit import teach
+from mmedagent.training.added_tools.fit import Teacher
 from mmedagent.training.added_tools.gate import Kept, Verdict, learnt, reader_of
 from mmedagent.training.instructions.examples import make_example
 from mmedagent.training.planner_evaluation import true_parts
@@ -87,7 +87,7 @@ def test_a_loss_of_a_point_or_of_three_asks_is_refused() -> None:
 def test_a_taught_planner_knows_the_tool_and_still_the_old_ones(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     lesson = lesson_of(card("calcium_scoring"))
-    teach(MODELS / "planner", [lesson], tmp_path / "taught", steps=40, seed=0)
+    Teacher(MODELS / "planner", seed=0, most=400).teach([lesson], tmp_path / "taught", steps=100)
     config = read_config(tmp_path / "taught")
     assert [one.tool for one in config.added] == ["calcium_scoring"]
     reader = reader_of(tmp_path / "taught")
@@ -95,4 +95,4 @@ def test_a_taught_planner_knows_the_tool_and_still_the_old_ones(tmp_path: Path) 
     planner = CompactPlanner(checkpoint=tmp_path / "taught")
     planner.load("cpu")
     with pytest.raises(InvalidRequestError, match="knows calcium_scoring already"):
-        teach(tmp_path / "taught", [lesson], tmp_path / "again", steps=1, seed=0)
+        Teacher(tmp_path / "taught", seed=0, most=8).teach([lesson], tmp_path / "again", steps=1)

@@ -52,18 +52,28 @@ def reader_of(folder: Path) -> AskReader:
     return AskReader(loaded.net, loaded.tokenizer, loaded.config.temperature, loaded.config.added)
 
 
-def compare(before: AskReader, after: AskReader) -> Verdict:
-    """Read every ask of the test share, which no planner was trained on, with both planners."""
-    counts: dict[str, Counter[str]] = {}
-    for example in track(examples("test", each=1, joined=0, seed=7, augment=False), "comparing"):
-        ask, expected = as_ask(example), true_parts(example)
-        tools = [part.outcome for part in expected if part.outcome in TOOLS]
-        row = counts.setdefault(tools[0] if tools else NO_TOOL, Counter())
-        row["asks"] += 1
-        row["before"] += acted_alike(before.read(ask), expected)
-        row["after"] += acted_alike(after.read(ask), expected)
-    kept = {name: Kept(row["asks"], row["before"], row["after"]) for name, row in sorted(counts.items())}
-    return Verdict(kept, tuple(_reasons(kept)))
+class OldAsks:
+    """Every ask of the test share, which no planner was trained on, and whether a planner reads it rightly."""
+
+    def __init__(self, before: AskReader) -> None:
+        drawn = examples("test", each=1, joined=0, seed=7, augment=False)
+        self._asks = [(as_ask(example), true_parts(example)) for example in drawn]
+        self._before = self._read(before, "before")
+
+    def verdict(self, after: AskReader) -> Verdict:
+        """How another planner reads them."""
+        counts: dict[str, Counter[str]] = {}
+        for (_, expected), was, is_ in zip(self._asks, self._before, self._read(after, "after"), strict=True):
+            tools = [part.outcome for part in expected if part.outcome in TOOLS]
+            row = counts.setdefault(tools[0] if tools else NO_TOOL, Counter())
+            row["asks"] += 1
+            row["before"] += was
+            row["after"] += is_
+        kept = {name: Kept(row["asks"], row["before"], row["after"]) for name, row in sorted(counts.items())}
+        return Verdict(kept, tuple(_reasons(kept)))
+
+    def _read(self, reader: AskReader, what: str) -> list[bool]:
+        return [acted_alike(reader.read(ask), expected) for ask, expected in track(self._asks, f"old asks {what}")]
 
 
 def _reasons(kept: dict[str, Kept]) -> list[str]:
