@@ -79,6 +79,8 @@ def test_too_few_is_a_failure(endpoint: ChatEndpoint, card: Path, tmp_path: Path
 
 
 def test_interrupted_it_keeps_what_was_valid_and_goes_on(endpoint: ChatEndpoint, card: Path, tmp_path: Path) -> None:
+    # A process that a shell starts in the background ignores the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     never = threading.Event()
     endpoint.replies += [wrote(*map(good, range(5))), Reply([b" ", never])]
     main = threading.main_thread().ident
