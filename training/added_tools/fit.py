@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmedagent.networks.minilm import MINILM_WIDTH
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
-from mmedagent.networks.planner_checkpoint import LoadedPlanner, PlannerConfig, load_planner, read_config, save_added
+from mmedagent.networks.planner_checkpoint import PlannerConfig, load_planner, save_added
 from mmedagent.networks.planner_net import OUTCOMES, TAGS, AddedHeads, PlannerNet, added_features, mean_by_group
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.training.added_tools.cards import Lesson
@@ -65,11 +65,13 @@ class Teacher:
 
     def __init__(self, start: Path, seed: int, most: int = 10_000) -> None:
         self._start, self._seed = start, seed
-        self._config, self._planner = read_config(start), load_planner(start)
+        self._planner = load_planner(start)
+        self._config, net = self._planner.config, self._planner.net
+        self._both = PlannerNet(net.encoder, net.plain or load_minilm_encoder()).eval()
         random = Random(seed)  # noqa: S311 - training data, not secrets
         drawn = {share: examples(share, each=1, joined=JOINED, seed=seed) for share in SHARES}
         self._old, self._kept = (
-            _asked(self._planner, random.sample(own, min(most, len(own))), OUTCOMES, f"old asks, {share}")
+            self._asked(random.sample(own, min(most, len(own))), OUTCOMES, f"old asks, {share}")
             for share, own in drawn.items()
         )
 
@@ -88,7 +90,7 @@ class Teacher:
         keys += [key for lesson in lessons for key in lesson.outcomes]
         random = Random(self._seed)  # noqa: S311 - training data, not secrets
         shown = [one.ask for lesson in lessons for one in lesson.taught for _ in range(FILLINGS)]
-        new = _asked(self._planner, [make_example(random, ask, augment=True) for ask in shown], keys, "new asks")
+        new = self._asked([make_example(random, ask, augment=True) for ask in shown], keys, "new asks")
         tools = torch.tensor([place for place, lesson in enumerate(lessons) for _ in lesson.outcomes])
         torch.manual_seed(self._seed)
         wanted = _step_back(_learn_outcomes(new, self._old, len(tools), steps), tools, self._kept)
@@ -105,27 +107,25 @@ class Teacher:
                 shutil.copyfile(self._start / name, output / name)
         return taught
 
-
-@torch.inference_mode()
-def _asked(planner: LoadedPlanner, drawn: Sequence[Example], keys: Sequence[str], what: str) -> Asked:
-    net = planner.net
-    both = PlannerNet(net.encoder, net.plain or load_minilm_encoder()).eval()
-    rows: list[tuple[Tensor, ...]] = []
-    rounds = -(-len(drawn) // READ_AT_ONCE)
-    for batch in track(batches(planner.tokenizer, drawn, READ_AT_ONCE, 0, keys), what, total=rounds):
-        states = both.word_states(batch.asks)
-        parts, real, said = batch.outcome.shape[1], batch.outcome != IGNORED, batch.tag != IGNORED
-        rows.append(
-            (
-                added_features(mean_by_group(states, batch.part, parts)[real]),
-                net.part_logits(states, batch.part, parts).outcome[real] / planner.config.temperature,
-                batch.outcome[real],
-                added_features(states[said]),
-                batch.tag[said],
-                batch.outcome.gather(1, batch.part.clamp(min=0))[said],
+    @torch.inference_mode()
+    def _asked(self, drawn: Sequence[Example], keys: Sequence[str], what: str) -> Asked:
+        planner = self._planner
+        rows: list[tuple[Tensor, ...]] = []
+        rounds = -(-len(drawn) // READ_AT_ONCE)
+        for batch in track(batches(planner.tokenizer, drawn, READ_AT_ONCE, 0, keys), what, total=rounds):
+            states = self._both.word_states(batch.asks)
+            parts, real, said = batch.outcome.shape[1], batch.outcome != IGNORED, batch.tag != IGNORED
+            rows.append(
+                (
+                    added_features(mean_by_group(states, batch.part, parts)[real]),
+                    planner.net.part_logits(states, batch.part, parts).outcome[real] / planner.config.temperature,
+                    batch.outcome[real],
+                    added_features(states[said]),
+                    batch.tag[said],
+                    batch.outcome.gather(1, batch.part.clamp(min=0))[said],
+                )
             )
-        )
-    return Asked(*(torch.cat(column).clone() for column in zip(*rows, strict=True)))
+        return Asked(*(torch.cat(column).clone() for column in zip(*rows, strict=True)))
 
 
 def _learn_outcomes(new: Asked, old: Asked, outcomes: int, steps: int) -> nn.Linear:
