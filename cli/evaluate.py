@@ -19,6 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from mmedagent.cli.evaluate_added import evaluate_added_tools
 from mmedagent.cli.evaluate_planners import evaluate_planners
 from mmedagent.cli.evaluate_selection import evaluate_dialogues, evaluate_tool_selection
+from mmedagent.cli.evaluate_vqa import evaluate_vqa
 from mmedagent.cli.options import FiguresFile, ProfileName
 from mmedagent.cli.paths import MODELS
 from mmedagent.cli.profile import TOOLS, Profile, backend_class, load_profile
@@ -44,6 +45,7 @@ app.command("tool-selection")(evaluate_tool_selection)
 app.command("dialogues")(evaluate_dialogues)
 app.command("added-tools")(evaluate_added_tools)
 app.command("planners")(evaluate_planners)
+app.command("vqa")(evaluate_vqa)
 
 
 @app.callback()
