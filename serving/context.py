@@ -101,6 +101,10 @@ class OneCall:
     def progress(self, fraction: float, text: str) -> None:
         self._ticket.on_progress(ToolProgress(fraction=fraction, text=text))
 
+    @property
+    def remaining_s(self) -> float:
+        return self._ticket.token.remaining_s
+
     def raise_if_cancelled(self) -> None:
         self._ticket.token.raise_if_cancelled()
 
@@ -112,7 +116,7 @@ class OneCall:
                 tool=tool,
                 parameters=parameters,
                 image=image,
-                deadline_s=max(self._ticket.token.remaining_s, LEAST_S),
+                deadline_s=max(self.remaining_s, LEAST_S),
                 correlation_id=outer.correlation_id,
                 callers=(*outer.callers, outer.tool),
             )
@@ -129,7 +133,7 @@ class OneCall:
                 max_tokens=writing.max_tokens,
                 temperature=writing.temperature,
                 seed=writing.seed,
-                deadline_s=max(min(self._ticket.token.remaining_s, writing.deadline_s), LEAST_S),
+                deadline_s=max(min(self.remaining_s, writing.deadline_s), LEAST_S),
                 correlation_id=outer.correlation_id,
                 callers=(*outer.callers, outer.tool),
             )

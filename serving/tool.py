@@ -77,6 +77,10 @@ class CallContext(Protocol):
     def progress(self, fraction: float, text: str) -> None:
         """Tell whoever watches how much is done, 0 to 1, and what is being done, in words for people."""
 
+    @property
+    def remaining_s(self) -> float:
+        """Seconds that this call has left, 0 when its time is over."""
+
     def raise_if_cancelled(self) -> None:
         """Raise `CancelledError` when this call's caller has left, `DeadlineError` when its time is over."""
 

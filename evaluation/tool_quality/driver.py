@@ -112,6 +112,10 @@ class Memory:
     def progress(self, fraction: float, text: str) -> None:
         """Nobody watches."""
 
+    @property
+    def remaining_s(self) -> float:
+        return _DEADLINE_S
+
     def raise_if_cancelled(self) -> None:
         """Nobody leaves."""
 
