@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -75,10 +75,8 @@ class PlanWriter:
     ) -> Iterator[StepEvent]:
         """Write one reply into the splitter, going on from what it has accepted."""
         prompt = self.encode(request, frame, splitter.accepted, correction)
-        assembler = TextAssembler(self._processor.tokenizer)
-        for token in self._engine.write(prompt, self._chooser(request), raise_if_cancelled):
-            yield from splitter.feed(assembler.push(token))
-        yield from splitter.feed(assembler.flush())
+        for piece in self._pieces(self._engine.write(prompt, self._chooser(request), raise_if_cancelled)):
+            yield from splitter.feed(piece)
         splitter.finish()
 
     def complete(
@@ -94,14 +92,10 @@ class PlanWriter:
         room = min(request.max_tokens, self._context - len(prompt.ids))
         if room < 1:
             raise TooLargeError(f"The messages exceed the model's context of {self._context} tokens.")
-        tokenizer = self._processor.tokenizer
-        chooser = TextChoice(len(tokenizer), self._stop, room, request.temperature, request.seed)
-        assembler = TextAssembler(tokenizer)
-        for token in self._engine.write(prompt, chooser, raise_if_cancelled):
-            if piece := assembler.push(token):
-                yield TextDelta(text=piece)
-        if piece := assembler.flush():
-            yield TextDelta(text=piece)
+        words = len(self._processor.tokenizer)
+        chooser = TextChoice(words, self._stop, room, request.temperature, request.seed)
+        pieces = self._pieces(self._engine.write(prompt, chooser, raise_if_cancelled))
+        yield from (TextDelta(text=piece) for piece in _without_gap(pieces) if piece)
         yield done.model_copy(update={"finish": "length" if chooser.cut else "stop"})
 
     def check(self) -> None:
@@ -138,6 +132,12 @@ class PlanWriter:
             shortened = without_earliest_turn(shortened)
         raise TooLargeError(f"The question and its results exceed the planner's context of {self._context} tokens.")
 
+    def _pieces(self, tokens: Iterable[int]) -> Iterator[str]:
+        assembler = TextAssembler(self._processor.tokenizer)
+        for token in tokens:
+            yield assembler.push(token)
+        yield assembler.flush()
+
     def _prompt(self, text: str, frame: PixelArray | None, adapter: str | None) -> Prompt:
         pictures = None if frame is None else [Image.fromarray(frame).convert("RGB")]
         inputs = self._processor(text=[text], images=pictures, return_tensors="pt")
@@ -162,6 +162,15 @@ def _grid(inputs: Any) -> Grid | None:
         return None
     time, height, width = grids[0].tolist()
     return time, height, width
+
+
+def _without_gap(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text without the white space in front of it, which belongs to the template."""
+    begun = False
+    for piece in pieces:
+        given = piece if begun else piece.lstrip()
+        begun = begun or bool(given)
+        yield given
 
 
 def _nobody_cancels() -> None:
