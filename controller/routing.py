@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from mmedagent.controller.registry import Registry
 from mmedagent.protocol.completion import Completion, CompletionRequest
-from mmedagent.protocol.errors import DeadlineError, OverloadedError, UnavailableError, WorkerError
+from mmedagent.protocol.errors import MMedAgentError, OverloadedError, UnavailableError, WorkerError
 from mmedagent.protocol.invocation import ToolCall, ToolResult
 from mmedagent.protocol.plan import PlannerEvent, PlannerRequest
 from mmedagent.serving.clients import OnProgress, WorkerClient
@@ -62,6 +62,6 @@ class Router:
         planner = self._registry.writer_name(request.model)
         worker = self._registry.pick(planner)
         named = request.model_copy(update={"adapter": worker.names[planner]})
-        # A tool may give a text seconds only. That it was too long for that says nothing against the planner.
-        with worker.working(DeadlineError):
+        # Texts may fail in numbers, or be too long for a tool in haste. The planner is still there for plans.
+        with worker.working(MMedAgentError):
             return await self._client.complete(worker.url, named)

@@ -199,7 +199,14 @@ def test_only_tools_ask_for_texts(system: System) -> None:
     where = "/internal/completions"
     assert system.http.post(where, json={**ASK, "model": "scripted"}, headers=HEADERS).json()["text"] == "It is bright."
     assert_problem(system.http.post(where, json=ASK), 401, "unauthorized")
-    for wrong in ({"callers": []}, {"messages": []}, {"max_tokens": 0}, {"temperature": 3}, {"prompt": "x"}):
+    refused: list[dict[str, Any]] = [
+        {"callers": []},
+        {"messages": []},
+        {"max_tokens": 0},
+        {"temperature": 3},
+        {"prompt": "x"},
+    ]
+    for wrong in refused:
         assert_problem(system.http.post(where, json={**ASK, **wrong}, headers=HEADERS), 422, "invalid_request")
     assert_problem(system.http.post(where, json={**ASK, "model": "odd"}, headers=HEADERS), 422, "invalid_request")
 

@@ -218,7 +218,7 @@ def test_opinions_are_remembered_for_the_same_case_alone(tmp_path: Path) -> None
 
 
 def test_specialists_work_at_the_same_time_and_the_panel_takes_little_more_than_they_do(
-    tmp_path: Path, record_property: Any
+    tmp_path: Path, record_testsuite_property: Any
 ) -> None:
     """The three specialists meet: one after the other they never would."""
     together = threading.Barrier(3)
@@ -244,8 +244,8 @@ def test_specialists_work_at_the_same_time_and_the_panel_takes_little_more_than_
     assert max(until for _, until in spans) <= attending[0]
     whole = attending[1] - triage[0]
     parts = sum(until - since for since, until in (triage, attending)) + max(until - since for since, until in spans)
-    record_property("seconds of the panel", round(whole, 3))
-    record_property("seconds of triage, slowest specialist and attending", round(parts, 3))
+    record_testsuite_property("panel_s", f"{whole:.3f}")
+    record_testsuite_property("triage_and_slowest_and_attending_s", f"{parts:.3f}")
 
 
 def test_who_is_late_is_left_behind(tmp_path: Path) -> None:

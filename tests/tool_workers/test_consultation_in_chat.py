@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,17 +16,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmedagent.model_worker.compact.compose import composed
+from mmedagent.model_worker.compact import CompactPlanner
 from mmedagent.model_worker.scripted import ScriptRule
-from mmedagent.protocol.invocation import ToolResult
-from mmedagent.protocol.plan import Action, ChatMessage, Plan, PlannerRequest, Step
 from mmedagent.tool_workers.consultation import ConsultationTool
 from support.chat_endpoint import ChatEndpoint, Reply, chunk, running_endpoint, said
 from support.doctors import because
 from support.images import png_bytes
 from support.script import action, answer, rule, told
-from support.system import System, running_system
+from support.system import System, running_controller, running_system
 
+PLANNER = Path(__file__).parents[2] / "models" / "planner"
 QUESTION = "Which of these does the skin show?"
 OPTIONS = ["naevus", "melanoma", "wart"]
 SENTENCE = "Ask the panel what the skin shows"
@@ -136,21 +136,30 @@ def test_what_a_specialist_is_sent(clinic: Clinic, result: dict[str, Any]) -> No
     assert pixels.shape[1] == 1_024
 
 
-def test_the_answer_of_the_compact_planner_puts_it_into_words(result: dict[str, Any]) -> None:
-    outcome = ToolResult.model_validate({"call_id": "c", "tool": "consultation", **result})
-    done = Plan(thoughts="", actions=(Action(API_name="consultation"),), value="")
-    request = PlannerRequest(
-        messages=(ChatMessage(role="user", text=SENTENCE),),
-        steps=(Step(plan=done, outcomes=(outcome,)),),
-        correlation_id="test",
-    )
-    (paragraph,) = composed(request)
-    assert paragraph == (
-        "Triage chose dermatologist. [1] dermatologist 1: “melanoma”. [1] dermatologist 2: “naevus”. [1] "
-        "No answer came from dermatologist 3: The endpoint failed with status 500. [1] "
-        "The attending's answer is “melanoma”. [1] This is also the answer of dermatologist 1. [1] "
-        "The attending overruled dermatologist 2. [1] "
-        "The reasons given are “The border is irregular, so I overrule dermatologist 2.”. [1] "
+def test_the_default_planner_asks_the_panel_and_puts_it_into_words(clinic: Clinic, tmp_path: Path) -> None:
+    """It writes no free text itself: every role is at an endpoint, triage and attending at the same one."""
+    house, *specialists = clinic.seats
+    house.replies.extend([said(because("oncologist")), said(because("malignant", "The border is irregular."))])
+    for seat, reply in zip(specialists, (said(because("benign")), Reply([], 500)), strict=True):
+        seat.replies.append(reply)
+    backends = [
+        f'[backends.{name}]\nkind = "endpoint"\nmodel = "{name}"\nurl = "{seat.url}"\n'
+        for name, seat in zip(("default", "first", "second"), clinic.seats, strict=True)
+    ]
+    seats = [f'[[specialists]]\nbackend = "{name}"\n' for name in ("first", "second")]
+    (tmp_path / "panel.toml").write_text("".join([*seats, *backends]))
+    with running_controller(tmp_path, expected_tools=("consultation",)) as system:
+        system.add_planner(CompactPlanner(checkpoint=PLANNER))
+        system.add_tools([ConsultationTool(checkpoint=tmp_path)])
+        system.wait_until_ready()
+        items = system.outputs("Get a second opinion: is this lesion benign?")
+    assert [item["name"] for item in items if item["type"] == "mcp_call"] == ["consultation"]
+    (message,) = [item for item in items if item["type"] == "message"]
+    assert message["content"][0]["text"] == (
+        "Triage chose oncologist. [1] oncologist 1: “benign”. [1] "
+        "No answer came from oncologist 2: The endpoint failed with status 500. [1] "
+        "The attending's answer is “malignant”. [1] The attending overruled oncologist 1. [1] "
+        "The reasons given are “The border is irregular.”. [1] "
         "These are opinions of models and not a diagnosis. [1]"
     )
 
@@ -162,14 +171,22 @@ def test_an_open_question_and_a_panel_of_which_nobody_comes(clinic: Clinic) -> N
     assert "answered alone" in data["note"]
 
 
-def test_the_steps_are_streamed(clinic: Clinic) -> None:
-    replies = [said(because("A")), said(because("A")), said(because("A"))]
-    for seat, reply in zip(clinic.seats, replies, strict=True):
-        seat.replies.append(reply)
+def test_opinions_are_shown_as_they_come(clinic: Clinic) -> None:
+    """The second specialist speaks only when the first one's opinion has been seen."""
+    seen = threading.Event()
+    first, second, third = clinic.seats
+    first.replies.append(said(because("A")))
+    second.replies.append(Reply([seen, chunk(content=because("B")), chunk("stop")]))
+    third.replies.append(said(because("C")))
     with clinic.system.http.stream("POST", "/v1/responses", json={"input": SENTENCE, "stream": True}) as stream:
-        text = stream.read().decode()
-    assert "The triage doctor chooses a specialty." in text or "Triage chose the dermatologist." in text
-    assert "The panel is done." in text or "The attending physician weighs the opinions." in text
+        lines = []
+        for line in stream.iter_lines():
+            lines.append(line)
+            if "dermatologist 1: naevus." in line:
+                assert seen.is_set() or "dermatologist 2:" not in line
+                seen.set()
+    assert seen.is_set()
+    assert "event: response.completed" in lines
 
 
 def test_a_panel_of_which_nobody_can_speak_is_a_failed_call(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from mmedagent.tool_workers.consultation.waiting import Came, as_they_come
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_ANSWER, MAX_RATIONALE, MAX_PROGRESS = 500, 4_000, 500
+MAX_ANSWER, MAX_RATIONALE, MAX_PROGRESS = 500, 1_500, 500
 TRIAGE_SHARE, ATTENDING_SHARE = 0.2, 0.4
 """Of the time that is left: what triage may take at most, and what is kept for the attending physician."""
 
