@@ -27,7 +27,7 @@ def test_every_table_and_key_is_explained_with_its_default() -> None:
     assert rows == {name: f"{field.default:g}" for name, field in Deadlines.model_fields.items()}
     settings = PanelSettings()
     assert f"{settings.attending.max_tokens:,} for the attending" in text
-    assert f"a seat has {settings.specialists[0].temperature}" in text
+    assert f"without `specialists` have {settings.specialists[0].temperature}" in text
     assert {row[0] for row in table(text, "kind of a backend", "keys")} == KINDS.keys()
 
 

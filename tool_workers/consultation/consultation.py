@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from mmedagent.protocol.consultation import SPECIALTIES, chosen_option, read_reply, salvage_reply
+from mmedagent.protocol.consultation import SPECIALTIES, Reply, chosen_option, read_reply, salvage_reply
 from mmedagent.protocol.errors import MMedAgentError, WorkerError
 from mmedagent.protocol.invocation import ImageRef
 from mmedagent.serving.blobs import sha256_of
@@ -231,14 +231,20 @@ def _names(seats: Sequence[Seat], specialty: str) -> list[str]:
 
 
 def _read(said: Said, options: Sequence[str]) -> Read:
-    reply = read_reply(said.text) or salvage_reply(said.text)
+    """A reply that broke off while it was thinking has no answer."""
+    unfinished = "<think>" in said.text and "</think>" not in said.text and "<answer>" not in said.text
+    reply = Reply(said.text, "") if unfinished else read_reply(said.text) or salvage_reply(said.text)
     choice = chosen_option(reply.answer, options) if options else None
     text = options[choice] if choice is not None else " ".join(reply.answer.split())
     return Read(said, Answer(text[:MAX_ANSWER], choice), (reply.rationale or said.reasoning)[:MAX_RATIONALE])
 
 
 def _decided(replies: Sequence[Read], seconds: float) -> Decision:
-    """The answer that most replies give, in the words of the first of them; the first answer where as many give two."""
+    """The answer that most replies give, in the words of the first of them; the first answer where as many give two.
+
+    Where some name an option, the others have no vote.
+    """
+    replies = [reply for reply in replies if reply.answer.choice is not None] or replies
     grouped = groups([reply.answer for reply in replies])
     first = replies[grouped[0][0]]
     votes = tuple((replies[group[0]].answer.text, len(group)) for group in grouped)

@@ -69,7 +69,6 @@ class Seat(Role):
 
     name: Name | None = None
     specialty: Specialty | None = None
-    temperature: Temperature | None = 0.7
 
 
 class Deadlines(_Table):
@@ -87,7 +86,7 @@ class PanelSettings(_Table):
         default_factory=lambda: {DEFAULT: {"kind": "completion"}}
     )
     triage: Role = Role()
-    specialists: Annotated[tuple[Seat, ...], Field(min_length=1, max_length=9)] = (Seat(), Seat(), Seat())
+    specialists: Annotated[tuple[Seat, ...], Field(min_length=1, max_length=9)] = (Seat(temperature=0.7),) * 3
     attending: Attending = Attending(max_tokens=1_024)
     deadlines: Deadlines = Deadlines()
     prompts: Annotated[dict[Name, PromptText], Field(max_length=32)] = Field(default_factory=dict)
