@@ -14,6 +14,7 @@ from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import (
     CancelledError,
     ForbiddenError,
+    InvalidRequestError,
     MalformedPlanError,
     MMedAgentError,
     NotFoundError,
@@ -98,13 +99,14 @@ class Worker:
         return self.hits >= HITS_TO_RETURN and self.breaker.closed
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Count a call as outstanding, and its end as completed or failed. Only the worker's own failures count."""
+    def working(self, *excused: type[MMedAgentError]) -> Iterator[None]:
+        """Count a call as outstanding, and its end as completed or failed. Only the worker's own failures count, and of
+        them none of the kinds that are `excused`."""
         self.outstanding += 1
         try:
             yield
         except MMedAgentError as error:
-            if not isinstance(error, NOT_THE_WORKERS_FAULT):
+            if not isinstance(error, (*NOT_THE_WORKERS_FAULT, *excused)):
                 self.failed += 1
                 self.breaker.note(ok=False)
                 self.hits = 0 if isinstance(error, UnavailableError) else self.hits
@@ -205,6 +207,23 @@ class Registry:
         if model is not None and model not in names:
             raise NotFoundError(f"There is no model {model}; there is: {', '.join(names)}.")
         return PLANNER_PREFIX + (model or names[0])
+
+    def writer_name(self, model: str | None = None) -> str:
+        """As `planner_name`, for a planner that writes free text; without a model name, the first that does.
+
+        Raises `InvalidRequestError` for a model that writes only plans.
+        """
+        writers = [
+            name
+            for name, worker in self.models().items()
+            if isinstance(worker.registration.offer, PlannerOffer) and worker.registration.offer.completes
+        ]
+        if model is None and not writers:
+            raise UnavailableError("No model that writes free text is available at present.", retry_after=RETRY_AFTER_S)
+        name = self.planner_name(model or writers[0])
+        if name.removeprefix(PLANNER_PREFIX) not in writers:
+            raise InvalidRequestError(f"The model {model} writes plans and no free text.")
+        return name
 
     def pick(self, name: str, exclude: frozenset[str] = frozenset()) -> Worker:
         """The ready worker of that tool, or planner and adapter, with the fewest outstanding calls for its size.

@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator
 
 from mmedagent.controller.registry import Registry
-from mmedagent.protocol.errors import OverloadedError, UnavailableError, WorkerError
+from mmedagent.protocol.completion import Completion, CompletionRequest
+from mmedagent.protocol.errors import MMedAgentError, OverloadedError, UnavailableError, WorkerError
 from mmedagent.protocol.invocation import ToolCall, ToolResult
 from mmedagent.protocol.plan import PlannerEvent, PlannerRequest
 from mmedagent.serving.clients import OnProgress, WorkerClient
@@ -51,3 +52,16 @@ class Router:
         with worker.working():
             async for event in self._client.step(worker.url, named):
                 yield event
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """A free text from the least loaded worker that writes them with the model of the request.
+
+        Raises `NotFoundError` for a model that there is not, `InvalidRequestError` for one that writes only plans, and
+        `UnavailableError` when no worker is there.
+        """
+        planner = self._registry.writer_name(request.model)
+        worker = self._registry.pick(planner)
+        named = request.model_copy(update={"adapter": worker.names[planner]})
+        # Texts may fail in numbers, or be too long for a tool in haste. The planner is still there for plans.
+        with worker.working(MMedAgentError):
+            return await self._client.complete(worker.url, named)

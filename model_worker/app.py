@@ -1,4 +1,5 @@
-"""The application that serves one planner over HTTP: GET /card, GET /health, POST /step as server-sent events."""
+"""The application that serves one planner over HTTP: GET /card, GET /health, POST /step and, where the planner can,
+POST /complete; both answer with server-sent events."""
 
 from __future__ import annotations
 
@@ -10,14 +11,17 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import StreamingResponse
 from prometheus_client import CollectorRegistry, Histogram
 
-from mmedagent.model_worker.planner import Planner, StepEvent
-from mmedagent.protocol.errors import MMedAgentError, NotFoundError
+from mmedagent.model_worker.planner import CompletedEvent, Completing, Planner, StepEvent
+from mmedagent.protocol.completion import CompletionRequest
+from mmedagent.protocol.errors import InvalidRequestError, MMedAgentError, NotFoundError
+from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import PlannerFailed, PlannerRequest, ThoughtsDelta, ValueDelta
 from mmedagent.protocol.types import MAX_TEXT
 from mmedagent.protocol.workers import PlannerCard, PlannerOffer, WorkerHealth, WorkerRegistration
 from mmedagent.serving import sse
 from mmedagent.serving.cache import FrameCache, measured_cache
 from mmedagent.serving.registration import Membership
+from mmedagent.serving.tool import PixelArray
 from mmedagent.serving.web import install_web_basics, require_token
 from mmedagent.serving.work import CancelToken
 from mmedagent.serving.worker import Service, WorkerLife, WorkerSettings
@@ -47,7 +51,7 @@ class PlannerService(Service):
     def membership(self) -> Membership:
         registration = WorkerRegistration(
             url=f"{self._settings.url}/{PREFIX}",
-            offer=PlannerOffer(card=self.card),
+            offer=PlannerOffer(card=self.card, completes=isinstance(self._planner, Completing)),
             concurrency=self.pool.concurrency,
             label=self._settings.label,
         )
@@ -64,10 +68,30 @@ class PlannerService(Service):
                 yield sse.encode_event(failed.model_dump_json())
 
     def _work(self, request: PlannerRequest, token: CancelToken) -> Iterator[StepEvent]:
-        if request.adapter is not None and request.adapter not in self.card.adapters:
-            raise NotFoundError(f"The planner has no adapter {request.adapter}.")
-        frame = self._frames.frame(request.image) if request.image else None
-        yield from self._planner.step(request, frame, token.raise_if_cancelled)
+        self._require_adapter(request.adapter)
+        yield from self._planner.step(request, self._frame(request.image), token.raise_if_cancelled)
+
+    async def complete(self, request: CompletionRequest) -> AsyncIterator[bytes]:
+        """As `step`, for free text."""
+        try:
+            async for events in self.pool.stream(lambda token: self._text(request, token), request.deadline_s):
+                yield b"".join(sse.encode_event(event.model_dump_json()) for event in events)
+        except MMedAgentError as error:
+            failed = PlannerFailed(code=error.code, message=error.detail)
+            yield sse.encode_event(failed.model_dump_json())
+
+    def _text(self, request: CompletionRequest, token: CancelToken) -> Iterator[CompletedEvent]:
+        if not isinstance(self._planner, Completing):
+            raise InvalidRequestError(f"The planner {self.card.name} writes plans and no free text.")
+        self._require_adapter(request.adapter)
+        yield from self._planner.complete(request, self._frame(request.image), token.raise_if_cancelled)
+
+    def _require_adapter(self, adapter: str | None) -> None:
+        if adapter is not None and adapter not in self.card.adapters:
+            raise NotFoundError(f"The planner has no adapter {adapter}.")
+
+    def _frame(self, image: ImageRef | None) -> PixelArray | None:
+        return self._frames.frame(image) if image else None
 
 
 def joined(events: Sequence[StepEvent]) -> Iterator[StepEvent]:
@@ -107,11 +131,16 @@ def create_planner_worker(
     async def read_health() -> WorkerHealth:
         return service.health()
 
-    @app.post(
-        f"/{PREFIX}/step", response_class=StreamingResponse, dependencies=[Depends(require_token(settings.token))]
-    )
+    only_controller = [Depends(require_token(settings.token))]
+
+    @app.post(f"/{PREFIX}/step", response_class=StreamingResponse, dependencies=only_controller)
     async def step(request: PlannerRequest) -> StreamingResponse:
         service.require_ready()
         return StreamingResponse(service.step(request), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+
+    @app.post(f"/{PREFIX}/complete", response_class=StreamingResponse, dependencies=only_controller)
+    async def complete(request: CompletionRequest) -> StreamingResponse:
+        service.require_ready()
+        return StreamingResponse(service.complete(request), media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
 
     return app, life

@@ -1,7 +1,7 @@
 """The contract between a planner backend and the process that serves it.
 
 Backends are found by the entry-point group `mmedagent.planners` and made with one keyword argument, `checkpoint`. What
-only some can do (`Remote`) they offer by having the method.
+only some can do (`Remote`, `Completing`) they offer by having the method.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from mmedagent.protocol.completion import CompletionDone, CompletionRequest, ReasoningDelta, TextDelta
 from mmedagent.protocol.plan import ActionsReady, PlannerRequest, StepDone, ThoughtsDelta, ValueDelta
 from mmedagent.protocol.workers import PlannerCard
 from mmedagent.serving.endpoint import Endpoint
 from mmedagent.serving.tool import PixelArray
 
 StepEvent = ThoughtsDelta | ActionsReady | ValueDelta | StepDone
+CompletedEvent = TextDelta | ReasoningDelta | CompletionDone
 
 
 class Planner(Protocol):
@@ -44,6 +46,16 @@ class Remote(Protocol):
 
     def connect(self, endpoint: Endpoint) -> None:
         """Which endpoint `load`, which comes next, shall use."""
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A planner whose model also writes free text, for tools that ask for it."""
+
+    def complete(
+        self, request: CompletionRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
+    ) -> Iterator[CompletedEvent]:
+        """Stream a text, then `CompletionDone`, which is always last. The arguments are as those of `step`."""
 
 
 class PlannerFactory(Protocol):

@@ -7,14 +7,16 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from mmedagent.model_worker.planner import StepEvent
-from mmedagent.protocol.errors import CheckpointError, MalformedPlanError
+from mmedagent.model_worker.planner import CompletedEvent, StepEvent
+from mmedagent.protocol.completion import CompletionDone, CompletionRequest, TextDelta
+from mmedagent.protocol.errors import CheckpointError, MalformedPlanError, WorkerError
 from mmedagent.protocol.invocation import Outcome, ToolFailure, ToolResult
 from mmedagent.protocol.plan import ActionsReady, Plan, PlannerRequest, StepDone, ThoughtsDelta, ValueDelta
-from mmedagent.protocol.types import ShortText, WireType
+from mmedagent.protocol.types import ShortText, Text, WireType
 from mmedagent.protocol.workers import PlannerCard
 from mmedagent.serving.tool import PixelArray
 
@@ -29,10 +31,18 @@ class ScriptRule(WireType):
 
     The k-th step of a turn gives `plans[k]`. In the value of a plan without actions, `{1}` stands for the JSON of the
     data of the turn's first action, `{2}` for the second's, and so on; for an action without a result it says why.
+    A rule with a `completion` is for free texts instead: it is the text when one of the messages contains the text.
     """
 
     contains: ShortText = ""
-    plans: tuple[Plan, ...] = Field(min_length=1, max_length=16)
+    plans: tuple[Plan, ...] = Field(default=(), max_length=16)
+    completion: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.plans) == (self.completion is not None):
+            raise ValueError("a rule has either plans or a completion")
+        return self
 
 
 _Script = TypeAdapter(tuple[ScriptRule, ...])
@@ -82,9 +92,23 @@ class ScriptedPlanner:
             yield ValueDelta(text=piece)
         yield StepDone(planner=self._card.name, checkpoint_sha256=self._card.checkpoint_sha256)
 
+    def complete(
+        self, request: CompletionRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
+    ) -> Iterator[CompletedEvent]:
+        """Stream the scripted text word by word. Raises `WorkerError` when the script has none for the messages."""
+        said = "\n".join(message.text for message in request.messages).casefold()
+        fitting = (rule.completion for rule in self._rules if rule.contains.casefold() in said)
+        text = next((text for text in fitting if text is not None), None)
+        if text is None:
+            raise WorkerError("The script has no text for these messages.")
+        for piece in _WORD.findall(text):
+            raise_if_cancelled()
+            yield TextDelta(text=piece)
+        yield CompletionDone(model=self._card.name, checkpoint_sha256=self._card.checkpoint_sha256)
+
     def _plan(self, request: PlannerRequest) -> Plan:
         message = request.messages[-1].text.casefold()
-        rule = next((rule for rule in self._rules if rule.contains.casefold() in message), None)
+        rule = next((rule for rule in self._rules if rule.plans and rule.contains.casefold() in message), None)
         number = len(request.steps)
         if rule is None or number >= len(rule.plans):
             raise MalformedPlanError(f"The script has no plan for step {number + 1} of this message.")

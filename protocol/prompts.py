@@ -107,6 +107,25 @@ def render_prompt(
     return render_turns(turns, has_image=has_image, style=style, tools=request.tools) + style.template.reply
 
 
+def render_conversation(messages: Sequence[ChatMessage], *, has_image: bool, style: PromptStyle) -> str:
+    """The prompt of a free text that continues the messages, whose replies were free texts as well.
+
+    A system message is put in front of what the user says next: these templates have a system text of their own.
+    """
+    turns: list[Turn] = []
+    before: list[str] = []
+    for message in messages:
+        if message.role == "system":
+            before.append(message.text)
+            continue
+        role: Literal["USER", "ASSISTANT"] = "USER" if message.role == "user" else "ASSISTANT"
+        turns.append(Turn(role, "\n\n".join([*before, message.text])))
+        before = []
+    if before:
+        turns.append(Turn("USER", "\n\n".join(before)))
+    return render_turns(turns, has_image=has_image, style=style) + style.template.reply
+
+
 def render_turns(turns: Sequence[Turn], *, has_image: bool, style: PromptStyle, tools: Sequence[ToolCard] = ()) -> str:
     """The text of a dialogue. With the template's `reply` behind it, it is the prompt of the reply that comes next."""
     template = style.template

@@ -41,8 +41,11 @@ class ToolOffer(WireType):
 
 
 class PlannerOffer(WireType):
+    """A planner. `completes` says that it also writes free text."""
+
     kind: Literal["planner"] = "planner"
     card: PlannerCard
+    completes: bool = False
 
 
 class WorkerRegistration(WireType):

@@ -9,6 +9,15 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from mmedagent.protocol.completion import (
+    Completion,
+    CompletionDone,
+    CompletionEvent,
+    CompletionRequest,
+    ReasoningDelta,
+    TextDelta,
+    assemble_text,
+)
 from mmedagent.protocol.errors import DeadlineError, MMedAgentError, Problem, UnavailableError, WorkerError
 from mmedagent.protocol.errors import error_from_problem as to_error
 from mmedagent.protocol.invocation import ImageRef, InvokeEvent, ToolCall, ToolFailure, ToolProgress, ToolResult
@@ -26,6 +35,7 @@ GRACE_S = 1.0
 MAX_ANSWER_BYTES = 8 * 2**20
 _STEP_EVENTS: TypeAdapter[PlannerEvent] = TypeAdapter(PlannerEvent)
 _CALL_EVENTS: TypeAdapter[InvokeEvent] = TypeAdapter(InvokeEvent)
+_TEXT_EVENTS: TypeAdapter[CompletionEvent] = TypeAdapter(CompletionEvent)
 OnProgress = Callable[[ToolProgress], None]
 
 
@@ -81,6 +91,17 @@ class WorkerClient:
                     return
         raise WorkerError("The planner stopped before its step was done.")
 
+    async def complete(self, url: str, request: CompletionRequest) -> Completion:
+        """The whole of a free text. Raises like `step`."""
+        timeout_s, events = request.deadline_s + GRACE_S, list[TextDelta | ReasoningDelta | CompletionDone]()
+        async with _streamed(self._http, f"{url}/complete", request, self._headers(), timeout_s) as stream:
+            async for data in stream:
+                event = _TEXT_EVENTS.validate_json(data)
+                if isinstance(event, PlannerFailed):
+                    raise to_error(_problem(event.code, event.message))
+                events.append(event)
+        return assemble_text(events)
+
     def _headers(self) -> dict[str, str]:
         return {
             "Authorization": f"Bearer {self._token}",
@@ -96,6 +117,7 @@ class ControllerClient:
         self._http = http
         self._url = f"{controller_url}/internal/workers"
         self._tools = f"{controller_url}/internal/tools"
+        self._completions = f"{controller_url}/internal/completions"
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     async def register(self, registration: WorkerRegistration) -> Lease:
@@ -113,6 +135,12 @@ class ControllerClient:
         headers = {**self._headers, "X-Request-Id": call.correlation_id}
         url, timeout_s = f"{self._tools}/{call.tool}/invoke", call.deadline_s + GRACE_S
         return _parsed(ToolResult, await _exchange(self._http, "POST", url, call, headers, timeout_s))
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Have a planner's model write free text. Raises what it reports, or as `WorkerClient.complete` does."""
+        headers = {**self._headers, "X-Request-Id": request.correlation_id}
+        timeout_s = request.deadline_s + GRACE_S
+        return _parsed(Completion, await _exchange(self._http, "POST", self._completions, request, headers, timeout_s))
 
     async def _send(self, method: str, url: str, body: BaseModel | None) -> httpx.Response:
         return await _exchange(self._http, method, url, body, self._headers, CONNECT_TIMEOUT_S)

@@ -7,6 +7,7 @@ with one keyword argument, `checkpoint`: the folder that the profile names for i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedagent.protocol.card import ToolCard
+from mmedagent.protocol.completion import Completion
 from mmedagent.protocol.errors import InvalidRequestError, MMedAgentError
 from mmedagent.protocol.invocation import Artifact, ArtifactKind, ArtifactType, ImageRef, ToolCall, ToolResult
+from mmedagent.protocol.plan import ChatMessage
 from mmedagent.protocol.types import JsonObject
 
 PixelArray = NDArray[np.uint8]
@@ -38,8 +41,23 @@ class Sized(Protocol):
 S = TypeVar("S", bound=Sized)
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How a free text is to be written.
+
+    `model` is a name of GET /v1/models; None for the first that writes free text. `temperature`, 0 to 2, samples, and
+    with the same `seed` samples the same; None leaves it to the model. `deadline_s` is at most what the call has left.
+    """
+
+    model: str | None = None
+    max_tokens: int = 512
+    temperature: float | None = None
+    seed: int | None = None
+    deadline_s: float = math.inf
+
+
 class CallContext(Protocol):
-    """What a tool may do for one call. All methods may be called from the tool's thread."""
+    """What a tool may do for one call. All methods may be called from the tool's thread, and from threads it starts."""
 
     def call(self, tool: str, parameters: JsonObject, image: ImageRef | None = None) -> ToolResult:
         """The result of another tool, asked through the controller with the time that this call has left.
@@ -49,8 +67,19 @@ class CallContext(Protocol):
         when the other tool cannot be reached or did not understand the call; `CancelledError`; `DeadlineError`.
         """
 
+    def complete(self, messages: Sequence[ChatMessage], image: ImageRef | None, writing: Writing) -> Completion:
+        """A free text that continues the messages, from a planner's model, asked through the controller.
+
+        Raises what the planner reports; `WorkerError` when no model is there, or this one writes only plans;
+        `InvalidRequestError` for messages over their bounds; `CancelledError`; `DeadlineError`.
+        """
+
     def progress(self, fraction: float, text: str) -> None:
         """Tell whoever watches how much is done, 0 to 1, and what is being done, in words for people."""
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds that this call has left, 0 when its time is over."""
 
     def raise_if_cancelled(self) -> None:
         """Raise `CancelledError` when this call's caller has left, `DeadlineError` when its time is over."""

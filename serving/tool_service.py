@@ -19,7 +19,7 @@ from mmedagent.serving.batching import Batcher, Outcome, Ticket
 from mmedagent.serving.blobs import BlobStore, sha256_of
 from mmedagent.serving.cache import ByteCache
 from mmedagent.serving.clients import ControllerClient
-from mmedagent.serving.context import CallTool, RunContext, Surroundings, call_nobody, through_controller
+from mmedagent.serving.context import RunContext, Surroundings, through_controller
 from mmedagent.serving.registration import Membership
 from mmedagent.serving.schemas import CardValidator
 from mmedagent.serving.tool import (
@@ -92,7 +92,7 @@ class ToolService(Service):
         self._batcher = Batcher(self.pool, self._batching, self._run)
         self._validator = CardValidator(hosted.tool.card)
         self._metrics = shared.metrics.of(self.name, lambda: self._batcher.in_flight, lambda: self._batcher.queued)
-        self._call_tool: CallTool = call_nobody
+        self._around = Surroundings(shared.blobs, shared.cache)
         self._preparing: set[asyncio.Task[None]] = set()
         self.url = f"{settings.url}/{self.name}"
 
@@ -102,7 +102,8 @@ class ToolService(Service):
 
     async def load(self) -> None:
         if self._shared.controller:
-            self._call_tool = through_controller(self._shared.controller, asyncio.get_running_loop())
+            ways = through_controller(self._shared.controller, asyncio.get_running_loop())
+            self._around = Surroundings(self._shared.blobs, self._shared.cache, *ways)
         await super().load()
 
     def membership(self) -> Membership:
@@ -146,7 +147,7 @@ class ToolService(Service):
         self._metrics.prefetches(outcome)
 
     def _context(self, tickets: Sequence[Ticket]) -> RunContext:
-        return RunContext(self.name, tickets, Surroundings(self._shared.blobs, self._shared.cache, self._call_tool))
+        return RunContext(self.name, tickets, self._around)
 
     def _run(self, tickets: Sequence[Ticket]) -> list[Outcome]:
         started = time.perf_counter()

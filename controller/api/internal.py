@@ -1,4 +1,5 @@
-"""What workers use: registration with leases, calls of other tools, and blobs without a shared disk. Not for users."""
+"""What workers use: registration with leases, calls of other tools, free text, and blobs without a shared disk. Not for
+users."""
 
 import asyncio
 from typing import Annotated
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import ArtifactRow
+from mmedagent.protocol.completion import Completion, CompletionRequest
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.protocol.invocation import ToolCall, ToolResult
 from mmedagent.protocol.types import Identifier, Sha256, ToolName
@@ -48,11 +50,23 @@ def internal_routes(services: Services) -> APIRouter:
         services.database.post(lambda session: _keep_for_owners(session, result))
         return result
 
-    @router.get("/blobs/{sha256}")
+    @router.post("/completions")
+    async def complete(completion: CompletionRequest, request: Request) -> Completion:
+        """Free text that a tool wants from a planner's model. Nothing of it is stored."""
+        return await until_disconnect(request, services.router.complete(completion))
+
+    router.include_router(_blob_routes(services))
+    return router
+
+
+def _blob_routes(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/blobs")
+
+    @router.get("/{sha256}")
     async def read_blob(sha256: Annotated[Sha256, Path()]) -> Response:
         return Response(await asyncio.to_thread(services.blobs.get, sha256), media_type=OCTETS)
 
-    @router.put("/blobs/{sha256}", status_code=204)
+    @router.put("/{sha256}", status_code=204)
     async def keep_blob(sha256: Annotated[Sha256, Path()], request: Request) -> None:
         if await asyncio.to_thread(services.blobs.put, await request.body()) != sha256:
             raise InvalidRequestError("The bytes do not have that sha256.")

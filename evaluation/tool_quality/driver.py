@@ -13,6 +13,7 @@ import numpy as np
 
 from mmedagent.evaluation.tool_quality.cases import Mask, Pixels
 from mmedagent.imaging.masks import decode_mask
+from mmedagent.protocol.completion import Completion
 from mmedagent.protocol.errors import MMedAgentError, NotFoundError, WorkerError
 from mmedagent.protocol.invocation import (
     Artifact,
@@ -23,8 +24,9 @@ from mmedagent.protocol.invocation import (
     ToolCall,
     ToolResult,
 )
+from mmedagent.protocol.plan import ChatMessage
 from mmedagent.protocol.types import JsonObject
-from mmedagent.serving.tool import Sized, Tool, ToolOutput
+from mmedagent.serving.tool import Sized, Tool, ToolOutput, Writing
 
 S = TypeVar("S", bound=Sized)
 FindTool = Callable[[str], Tool]
@@ -104,8 +106,15 @@ class Memory:
         )
         return ToolResult(call_id=_ID, tool=tool, data=output.data, artifacts=output.artifacts, provenance=provenance)
 
+    def complete(self, messages: Sequence[ChatMessage], image: ImageRef | None, writing: Writing) -> Completion:
+        raise WorkerError("There is no model to ask here.")
+
     def progress(self, fraction: float, text: str) -> None:
         """Nobody watches."""
+
+    @property
+    def remaining_s(self) -> float:
+        return _DEADLINE_S
 
     def raise_if_cancelled(self) -> None:
         """Nobody leaves."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mmedagent.protocol.errors import MalformedPlanError
@@ -23,6 +25,39 @@ class FreeChoice:
             raise MalformedPlanError(f"The plan did not end within {self._limit} tokens.")
         self._chosen += 1
         return int(scores[: self._vocabulary].argmax())
+
+
+class TextChoice:
+    """For free texts: greedy without a temperature, and sampled with one, the same with the same seed.
+
+    `cut` says that the text did not end within `limit` tokens and was ended.
+    """
+
+    def __init__(
+        self, vocabulary: int, stop: Collection[int], limit: int, temperature: float | None, seed: int | None
+    ) -> None:
+        self.cut = False
+        self._vocabulary = vocabulary
+        self._stop = min(stop)
+        self._left = limit
+        self._temperature = temperature
+        self._random = torch.Generator()
+        if seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(seed)
+
+    def choose(self, scores: Tensor) -> int:
+        """The next token, or the stop token when there is no room for one."""
+        if not self._left:
+            self.cut = True
+            return self._stop
+        self._left -= 1
+        known = scores[: self._vocabulary]
+        if not self._temperature:
+            return int(known.argmax())
+        chances = torch.softmax(known.cpu() / self._temperature, dim=0)
+        return int(torch.multinomial(chances, 1, generator=self._random))
 
 
 class TextAssembler:

@@ -10,7 +10,8 @@ from mmedagent.model_worker.llava.checkpoint import read_manifest, verify_files
 from mmedagent.model_worker.llava.stream import PlanSplitter
 from mmedagent.model_worker.llava.weights import load_llava
 from mmedagent.model_worker.llava.writer import PlanWriter
-from mmedagent.model_worker.planner import StepEvent
+from mmedagent.model_worker.planner import CompletedEvent, StepEvent
+from mmedagent.protocol.completion import CompletionDone, CompletionRequest
 from mmedagent.protocol.errors import CheckpointError, MalformedPlanError, UnavailableError
 from mmedagent.protocol.plan import PlannerRequest, StepDone
 from mmedagent.protocol.workers import PlannerCard
@@ -60,18 +61,30 @@ class LlavaPlanner:
     ) -> Iterator[StepEvent]:
         """Stream one step. Raises `TooLargeError` when the present turn alone is longer than the model's context,
         `OverloadedError` when too many wait, and `NotFoundError` for an adapter that there is not."""
-        if self._writer is None:
-            raise UnavailableError("The planner is not loaded.")
-        splitter = PlanSplitter()
+        writer, splitter = self._loaded(), PlanSplitter()
         try:
-            yield from self._writer.write(request, frame, splitter, raise_if_cancelled)
+            yield from writer.write(request, frame, splitter, raise_if_cancelled)
         except MalformedPlanError as error:
-            if splitter.answering or self._writer.constrained:
+            if splitter.answering or writer.constrained:
                 raise
             _logger.warning("asking again for a plan: %s", error.detail)
-            yield from self._second_try(self._writer, request, frame, splitter.accepted, error, raise_if_cancelled)
-        model = next(name for name, adapter in self._card.models().items() if adapter == request.adapter)
-        yield StepDone(planner=model, checkpoint_sha256=self._card.checkpoint_sha256)
+            yield from self._second_try(writer, request, frame, splitter.accepted, error, raise_if_cancelled)
+        yield StepDone(planner=self._name(request.adapter), checkpoint_sha256=self._card.checkpoint_sha256)
+
+    def complete(
+        self, request: CompletionRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
+    ) -> Iterator[CompletedEvent]:
+        """Stream a free text, without the grammar of plans. Raises `TooLargeError` and `OverloadedError` as `step`."""
+        done = CompletionDone(model=self._name(request.adapter), checkpoint_sha256=self._card.checkpoint_sha256)
+        yield from self._loaded().complete(request, frame, done, raise_if_cancelled)
+
+    def _loaded(self) -> PlanWriter:
+        if self._writer is None:
+            raise UnavailableError("The planner is not loaded.")
+        return self._writer
+
+    def _name(self, adapter: str | None) -> str:
+        return next(name for name, one in self._card.models().items() if one == adapter)
 
     def _second_try(
         self,

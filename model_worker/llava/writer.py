@@ -1,9 +1,9 @@
-"""Writes one reply of a LLaVA-type planner: the prompt's tokens in, the events of a step out."""
+"""Writes one reply of a LLaVA-type planner: the prompt's tokens in, the events of a step or a free text out."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -14,18 +14,25 @@ from PIL import Image
 from mmedagent.model_worker.llava.checkpoint import PlannerManifest
 from mmedagent.model_worker.llava.constraint import PlanConstraint
 from mmedagent.model_worker.llava.engine import Chooser, Engine
-from mmedagent.model_worker.llava.generation import FreeChoice, TextAssembler
+from mmedagent.model_worker.llava.generation import FreeChoice, TextAssembler, TextChoice
 from mmedagent.model_worker.llava.grammar import PlanGrammar
 from mmedagent.model_worker.llava.network import LlavaNetwork, Prompt
 from mmedagent.model_worker.llava.stream import PlanSplitter
 from mmedagent.model_worker.llava.vocabulary import Vocabulary
 from mmedagent.model_worker.llava.weights import LoadedLlava
-from mmedagent.model_worker.planner import StepEvent
+from mmedagent.model_worker.planner import CompletedEvent, StepEvent
 from mmedagent.networks.families import family_of
 from mmedagent.networks.families.family import Grid
+from mmedagent.protocol.completion import CompletionDone, CompletionRequest, TextDelta
 from mmedagent.protocol.errors import CheckpointError, TooLargeError
 from mmedagent.protocol.plan import ChatMessage, PlannerRequest
-from mmedagent.protocol.prompts import IMAGE_TOKEN, PromptStyle, render_prompt, without_earliest_turn
+from mmedagent.protocol.prompts import (
+    IMAGE_TOKEN,
+    PromptStyle,
+    render_conversation,
+    render_prompt,
+    without_earliest_turn,
+)
 from mmedagent.serving.tool import PixelArray
 
 _logger = logging.getLogger(__name__)
@@ -40,18 +47,18 @@ class PlanWriter:
         tokenizer = loaded.processor.tokenizer
         self._limit = manifest.max_new_tokens
         self._context = _context(model.config.text_config)
-        stop = _stop_tokens(model, tokenizer)
+        self._stop = _stop_tokens(model, tokenizer)
         template = family_of(loaded.processor).template
         self._style = PromptStyle(_control_tokens(tokenizer), manifest.tools_in_prompt, template)
         if self._limit >= self._context:
             raise CheckpointError("The planner's max_new_tokens leave no room for a question in the model's context.")
         size = model.config.text_config.vocab_size
-        self._vocabulary = Vocabulary(tokenizer, size, stop) if manifest.constrained else None
+        self._vocabulary = Vocabulary(tokenizer, size, self._stop) if manifest.constrained else None
         self._verbatim = manifest.verbatim
         self._left_out: set[str] = set()
         self.network = LlavaNetwork(model, identity, manifest.cache_mb * 2**20, loaded.adapters)
         self._adapters = loaded.adapters.names
-        self._engine = Engine(self.network, stop, manifest.max_batch)
+        self._engine = Engine(self.network, self._stop, manifest.max_batch)
 
     @property
     def constrained(self) -> bool:
@@ -68,11 +75,28 @@ class PlanWriter:
     ) -> Iterator[StepEvent]:
         """Write one reply into the splitter, going on from what it has accepted."""
         prompt = self.encode(request, frame, splitter.accepted, correction)
-        assembler = TextAssembler(self._processor.tokenizer)
-        for token in self._engine.write(prompt, self._chooser(request), raise_if_cancelled):
-            yield from splitter.feed(assembler.push(token))
-        yield from splitter.feed(assembler.flush())
+        for piece in self._pieces(self._engine.write(prompt, self._chooser(request), raise_if_cancelled)):
+            yield from splitter.feed(piece)
         splitter.finish()
+
+    def complete(
+        self,
+        request: CompletionRequest,
+        frame: PixelArray | None,
+        done: CompletionDone,
+        raise_if_cancelled: Callable[[], None],
+    ) -> Iterator[CompletedEvent]:
+        """Write a free text, then `done`. Raises `TooLargeError` for messages that leave no room for one."""
+        text = render_conversation(request.messages, has_image=frame is not None, style=self._style)
+        prompt = self._prompt(text, frame, request.adapter)
+        room = min(request.max_tokens, self._context - len(prompt.ids))
+        if room < 1:
+            raise TooLargeError(f"The messages exceed the model's context of {self._context} tokens.")
+        words = len(self._processor.tokenizer)
+        chooser = TextChoice(words, self._stop, room, request.temperature, request.seed)
+        pieces = self._pieces(self._engine.write(prompt, chooser, raise_if_cancelled))
+        yield from (TextDelta(text=piece) for piece in _without_gap(pieces) if piece)
+        yield done.model_copy(update={"finish": "length" if chooser.cut else "stop"})
 
     def check(self) -> None:
         """Write a few tokens about a blank image with every adapter.
@@ -98,17 +122,27 @@ class PlanWriter:
         self, request: PlannerRequest, frame: PixelArray | None, reply: str = "", correction: str | None = None
     ) -> Prompt:
         """The model's input; earlier turns are left out, oldest first, as long as the prompt is too long."""
-        pictures = None if frame is None else [Image.fromarray(frame).convert("RGB")]
         shortened: PlannerRequest | None = request
         while shortened is not None:
             text = render_prompt(shortened, has_image=frame is not None, style=self._style, correction=correction)
             begun = f"{text}{self._style.template.gap}{reply}" if reply else text
-            inputs = self._processor(text=[begun], images=pictures, return_tensors="pt")
-            ids = inputs["input_ids"][0].tolist()
-            if len(ids) + self._limit <= self._context:
-                return Prompt(tuple(ids), inputs.get("pixel_values"), _grid(inputs), request.adapter)
+            prompt = self._prompt(begun, frame, request.adapter)
+            if len(prompt.ids) + self._limit <= self._context:
+                return prompt
             shortened = without_earliest_turn(shortened)
         raise TooLargeError(f"The question and its results exceed the planner's context of {self._context} tokens.")
+
+    def _pieces(self, tokens: Iterable[int]) -> Iterator[str]:
+        assembler = TextAssembler(self._processor.tokenizer)
+        for token in tokens:
+            yield assembler.push(token)
+        yield assembler.flush()
+
+    def _prompt(self, text: str, frame: PixelArray | None, adapter: str | None) -> Prompt:
+        pictures = None if frame is None else [Image.fromarray(frame).convert("RGB")]
+        inputs = self._processor(text=[text], images=pictures, return_tensors="pt")
+        ids = inputs["input_ids"][0].tolist()
+        return Prompt(tuple(ids), inputs.get("pixel_values"), _grid(inputs), adapter)
 
     def _chooser(self, request: PlannerRequest) -> Chooser:
         if self._vocabulary is None:
@@ -128,6 +162,15 @@ def _grid(inputs: Any) -> Grid | None:
         return None
     time, height, width = grids[0].tolist()
     return time, height, width
+
+
+def _without_gap(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text without the white space in front of it, which belongs to the template."""
+    begun = False
+    for piece in pieces:
+        given = piece if begun else piece.lstrip()
+        begun = begun or bool(given)
+        yield given
 
 
 def _nobody_cancels() -> None:

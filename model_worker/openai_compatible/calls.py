@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmedagent.model_worker.openai_compatible.reading import Budget, StepWriter
-from mmedagent.model_worker.openai_compatible.wire import CallDelta, Delta
 from mmedagent.model_worker.plan_checks import PlanChecker
 from mmedagent.model_worker.planner import StepEvent
 from mmedagent.protocol.errors import MalformedPlanError
 from mmedagent.protocol.plan import MAX_ACTIONS
 from mmedagent.protocol.strict_json import read_json
+from mmedagent.serving.chat.wire import CallDelta, Delta
 
 MAX_PREAMBLE = 300
 """Characters before tool calls. Text is held back so long, because only then it is known to be an answer."""

@@ -9,11 +9,11 @@ from pydantic_core import from_json
 
 from mmedagent.model_worker.openai_compatible.plan_schema import ACTIONS, THOUGHTS, VALUE
 from mmedagent.model_worker.openai_compatible.reading import Budget, StepWriter
-from mmedagent.model_worker.openai_compatible.wire import Delta
 from mmedagent.model_worker.plan_checks import PlanChecker
 from mmedagent.model_worker.planner import StepEvent
 from mmedagent.protocol.errors import MalformedPlanError
 from mmedagent.protocol.strict_json import read_json
+from mmedagent.serving.chat.wire import Delta
 
 
 class JsonPlanReader:

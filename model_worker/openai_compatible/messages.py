@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-import numpy as np
-from PIL import Image
-
-from mmedagent.imaging.png import encode_frame
 from mmedagent.model_worker.openai_compatible.instructions import CORRECTION, parameters_of, system_text
 from mmedagent.model_worker.openai_compatible.plan_schema import plan_schema
-from mmedagent.model_worker.openai_compatible.wire import (
-    CallPart,
-    ChatRequest,
-    Function,
-    FunctionCall,
-    FunctionTool,
-    ImagePart,
-    ImageUrl,
-    Message,
-    TextPart,
-)
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import TooLargeError
 from mmedagent.protocol.invocation import Outcome, ToolFailure, ToolResult
 from mmedagent.protocol.plan import PlannerRequest, Step
 from mmedagent.protocol.prompts import without_earliest_turn
+from mmedagent.serving.chat.picture import with_picture
+from mmedagent.serving.chat.wire import (
+    CallPart,
+    ChatRequest,
+    Function,
+    FunctionCall,
+    FunctionTool,
+    Message,
+    TextPart,
+)
 from mmedagent.serving.endpoint import Endpoint
 from mmedagent.serving.tool import PixelArray
 
 MAX_OUTCOME_CHARACTERS = 6_000
 """Of one result in a request; a longer one is cut."""
-
-MAX_SIDE = 1_024
-"""Pixels of the longer side of a frame that is sent; vision models look at no more."""
 
 
 def usable_tools(request: PlannerRequest) -> tuple[ToolCard, ...]:
@@ -62,7 +53,7 @@ def chat_request(
     limit = endpoint.context_characters - sum(map(len, others))
     talk, steps = _fitting(request, native, limit)
     if picture is not None:
-        talk[-1] = _with_picture(talk[-1], picture)
+        talk[-1] = with_picture(talk[-1], picture)
     messages = [Message(role="system", content=system), *talk, *steps]
     return ChatRequest(
         model=endpoint.model,
@@ -143,14 +134,6 @@ def _corrected(messages: Sequence[Message], problem: str) -> list[Message]:
     if isinstance(last.content, str):
         return [*messages[:-1], Message(role="user", content=f"{last.content}\n\n{correction}")]
     return [*messages[:-1], Message(role="user", content=(*last.content, TextPart(text=correction)))]
-
-
-def _with_picture(message: Message, frame: PixelArray) -> Message:
-    picture = Image.fromarray(frame)
-    picture.thumbnail((MAX_SIDE, MAX_SIDE))
-    encoded = base64.b64encode(encode_frame(np.asarray(picture))).decode()
-    image = ImagePart(image_url=ImageUrl(url=f"data:image/png;base64,{encoded}"))
-    return Message(role=message.role, content=(image, TextPart(text=str(message.content))))
 
 
 def _size(message: Message) -> int:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mmedagent.model_worker.openai_compatible.calls import MAX_PREAMBLE, CallReader
-from mmedagent.model_worker.openai_compatible.client import EndpointClient
 from mmedagent.model_worker.openai_compatible.json_plan import JsonPlanReader
 from mmedagent.model_worker.openai_compatible.messages import chat_request, usable_tools
 from mmedagent.model_worker.openai_compatible.reading import ReplyReader, StepWriter
 from mmedagent.model_worker.plan_checks import PlanChecker
-from mmedagent.model_worker.planner import StepEvent
+from mmedagent.model_worker.planner import CompletedEvent, StepEvent
 from mmedagent.protocol.cards import built_in_cards
+from mmedagent.protocol.completion import CompletionRequest
 from mmedagent.protocol.errors import (
     CheckpointError,
-    DeadlineError,
     MalformedPlanError,
     MMedAgentError,
     UnavailableError,
@@ -27,6 +25,8 @@ from mmedagent.protocol.errors import (
 )
 from mmedagent.protocol.plan import ChatMessage, PlannerRequest, StepDone
 from mmedagent.protocol.workers import PlannerCard
+from mmedagent.serving.chat.client import EndpointClient
+from mmedagent.serving.chat.texts import stream_text, until
 from mmedagent.serving.endpoint import Endpoint
 from mmedagent.serving.tool import PixelArray
 
@@ -83,11 +83,22 @@ class OpenAIPlanner:
         self, request: PlannerRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
     ) -> Iterator[StepEvent]:
         """Stream one step. Raises what `EndpointClient.stream` does, and `DeadlineError`, `TooLargeError`."""
-        if self._client is None or self._endpoint is None:
-            raise UnavailableError("The planner is not loaded.")
-        step = _Step(self._client, self._endpoint, request, frame, _until(request.deadline_s, raise_if_cancelled))
+        client, endpoint = self._loaded()
+        step = _Step(client, endpoint, request, frame, until(request.deadline_s, raise_if_cancelled))
         yield from step.events()
         yield StepDone(planner=self._card.name)
+
+    def complete(
+        self, request: CompletionRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
+    ) -> Iterator[CompletedEvent]:
+        """Stream a free text. Raises what `stream_text` does, and `DeadlineError`."""
+        client, endpoint = self._loaded()
+        yield from stream_text(client, endpoint, request, frame, until(request.deadline_s, raise_if_cancelled))
+
+    def _loaded(self) -> tuple[EndpointClient, Endpoint]:
+        if self._client is None or self._endpoint is None:
+            raise UnavailableError("The planner is not loaded.")
+        return self._client, self._endpoint
 
     def _self_test(self) -> None:
         message = ChatMessage(role="user", text=SELF_TEST_ASK)
@@ -144,7 +155,7 @@ class _Step:
             yield from reader.feed(choice.delta)
             ended = choice.finish_reason or ended
         if ended is None:
-            raise WorkerError("The planner's endpoint stopped in the middle of its answer.")
+            raise WorkerError("The endpoint stopped in the middle of its answer.")
         if ended in CUT_OFF:
             raise MalformedPlanError(CUT_OFF[ended])
         yield from reader.finish()
@@ -153,14 +164,3 @@ class _Step:
         if self._endpoint.plans == "json_schema":
             return JsonPlanReader(self._writer, self._checker)
         return CallReader(self._writer, self._checker, hold=MAX_PREAMBLE if self._tools else 0)
-
-
-def _until(deadline_s: float, raise_if_cancelled: Callable[[], None]) -> Callable[[], None]:
-    ends = time.monotonic() + deadline_s
-
-    def raise_if_over() -> None:
-        raise_if_cancelled()
-        if time.monotonic() > ends:
-            raise DeadlineError("The planner's endpoint did not answer in time.")
-
-    return raise_if_over

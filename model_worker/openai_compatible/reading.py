@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from mmedagent.model_worker.openai_compatible.wire import Delta
 from mmedagent.model_worker.planner import StepEvent
 from mmedagent.protocol.errors import MalformedPlanError
 from mmedagent.protocol.plan import Action, ActionsReady, ThoughtsDelta, ValueDelta
 from mmedagent.protocol.planner_format import MAX_PLAN_CHARACTERS
 from mmedagent.protocol.types import MAX_TEXT
+from mmedagent.serving.chat.wire import Delta
 
 MAX_THOUGHTS = 8_000
 """Characters of thoughts that are passed on; a reasoning model may think for much longer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.pages import read, table
 from mmedagent.model_worker.openai_compatible.calls import MAX_PREAMBLE
-from mmedagent.model_worker.openai_compatible.messages import MAX_SIDE
+from mmedagent.serving.chat.picture import MAX_SIDE
 from mmedagent.serving.endpoint import RESERVED, Endpoint
 
 DEFAULTS: dict[str, object] = {"true": True, "false": False, "none": None, "empty": {}}

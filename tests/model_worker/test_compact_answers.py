@@ -206,6 +206,20 @@ def test_a_consultation_names_who_said_what() -> None:
     assert "Smooth edge" in text
 
 
+def test_a_consultation_names_who_agreed_who_was_overruled_and_who_did_not_come() -> None:
+    opinions = [
+        {"specialist": f"surgeon {number}", "answer": word, "agrees": word == "yes"}
+        for number, word in enumerate(("yes", "no", "yes"), 1)
+    ]
+    absent = [{"doctor": "surgeon 4", "code": "deadline_exceeded", "reason": "It was late.", "seconds": 1.0}]
+    data = {"specialty": "surgeon", "opinions": opinions, "absent": absent, "answer": "yes", "rationale": ""}
+    text = answer(({"question": "?"}, result("consultation", {**data, "note": "A note."})))
+    assert "This is also the answer of surgeon 1 and surgeon 3." in text
+    assert "The attending overruled surgeon 2." in text
+    assert "No answer came from surgeon 4: It was late." in text
+    assert "A note." in text
+
+
 def test_markers_count_over_the_turn() -> None:
     first: tuple[dict[str, Any], Outcome] = (
         {},

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 import pytest
 
 from mmedagent.model_worker.openai_compatible import OpenAIPlanner
-from mmedagent.model_worker.openai_compatible.client import MAX_LINE_BYTES, RETRY_AFTER_S
-from mmedagent.model_worker.openai_compatible.waiting import POLL_S
 from mmedagent.protocol.errors import (
     CancelledError,
     CheckpointError,
@@ -22,6 +20,8 @@ from mmedagent.protocol.errors import (
     UnavailableError,
     WorkerError,
 )
+from mmedagent.serving.chat.client import MAX_LINE_BYTES, RETRY_AFTER_S
+from mmedagent.serving.chat.waiting import POLL_S
 from mmedagent.serving.endpoint import Endpoint
 from mmedagent.serving.run import bind, url_of
 from openai_planners import MODEL, ask, carry_on, load, plan_of
@@ -132,7 +132,7 @@ def test_what_is_not_the_protocol_is_a_typed_error(
     planner: OpenAIPlanner, endpoint: ChatEndpoint, pieces: list[bytes]
 ) -> None:
     endpoint.replies.append(Reply(pieces))
-    with pytest.raises(WorkerError, match="The planner's endpoint") as raised:
+    with pytest.raises(WorkerError, match="The endpoint") as raised:
         plan_of(planner, ask("x"))
     assert "internal-name" not in raised.value.detail
 

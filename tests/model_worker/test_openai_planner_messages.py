@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from mmedagent.imaging.png import decode_frame
-from mmedagent.model_worker.openai_compatible.messages import MAX_OUTCOME_CHARACTERS, MAX_SIDE
+from mmedagent.model_worker.openai_compatible.messages import MAX_OUTCOME_CHARACTERS
 from mmedagent.protocol.errors import TooLargeError
 from mmedagent.protocol.invocation import ToolFailure, ToolSkipped
 from mmedagent.protocol.plan import ChatMessage, PlannerRequest
+from mmedagent.serving.chat.picture import MAX_SIDE
 from mmedagent.serving.tool import PixelArray
 from openai_planners import CARDS, GROUNDING, MODEL, RETRIEVAL, action, ask, carry_on, found, load, step
 from support.chat_endpoint import ChatEndpoint, running_endpoint, said

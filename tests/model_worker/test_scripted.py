@@ -125,8 +125,8 @@ def test_a_folder_or_a_file_may_be_named_and_the_card_says_what_it_is(tmp_path: 
     ("script", "words"),
     [
         ({}, "not valid"),
-        ([{"contains": "x"}], "0.plans"),
-        ([{"plans": []}], "0.plans"),
+        ([{"contains": "x"}], "either plans or a completion"),
+        ([{"plans": []}], "either plans or a completion"),
         ([{"plans": [{"thoughts": "x"}]}], "0.plans.0.value"),
         ([{"plans": [TELL], "when": "x"}], "0.when"),
     ],

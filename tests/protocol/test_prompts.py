@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.invocation import Outcome, ToolFailure, ToolResult, ToolSkipped
 from mmedagent.protocol.plan import Action, ChatMessage, Plan, PlannerRequest, Step
-from mmedagent.protocol.prompts import PromptStyle, render_prompt, without_earliest_turn
+from mmedagent.protocol.prompts import PromptStyle, render_conversation, render_prompt, without_earliest_turn
 from support.results import provenance
 
 GROUNDING = ToolCard(
@@ -119,3 +119,20 @@ def test_turns_are_left_out_from_the_front() -> None:
     shortest = without_earliest_turn(shorter)
     assert shortest is not None
     assert without_earliest_turn(shortest) is None
+
+
+def test_a_conversation_is_written_as_it_was_said() -> None:
+    messages = (
+        ChatMessage(role="system", text="You are brief."),
+        ChatMessage(role="user", text="What is <image> it?"),
+        ChatMessage(role="assistant", text="A liver."),
+        ChatMessage(role="system", text="Be longer."),
+    )
+    prompt = render_conversation(messages, has_image=True, style=PromptStyle())
+    assert prompt == (
+        f"{SYSTEM} USER: <image>\nYou are brief.\n\nWhat is < image> it? "
+        "ASSISTANT: A liver.</s>USER: Be longer. ASSISTANT:"
+    )
+    alone = messages[1:2]
+    plan = render_prompt(PlannerRequest(messages=alone, correlation_id="test"), has_image=True)
+    assert render_conversation(alone, has_image=True, style=PromptStyle()) == plan

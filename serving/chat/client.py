@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from mmedagent.model_worker.openai_compatible.waiting import iterate
-from mmedagent.model_worker.openai_compatible.wire import ChatRequest, Choice, Chunk
 from mmedagent.protocol.errors import MMedAgentError, OverloadedError, TooLargeError, UnavailableError, WorkerError
 from mmedagent.protocol.types import JsonObject
+from mmedagent.serving.chat.waiting import iterate
+from mmedagent.serving.chat.wire import ChatRequest, Choice, Chunk
 from mmedagent.serving.sse import MEDIA_TYPE, read_data
 
 _logger = logging.getLogger(__name__)
@@ -61,9 +61,9 @@ class EndpointClient:
                         return
                     yield _chunk(data)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise UnavailableError("The planner's endpoint cannot be reached.", retry_after=RETRY_AFTER_S) from error
+            raise UnavailableError("The endpoint cannot be reached.", retry_after=RETRY_AFTER_S) from error
         except httpx.HTTPError as error:
-            raise WorkerError("The connection to the planner's endpoint broke.") from error
+            raise WorkerError("The connection to the endpoint broke.") from error
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": MEDIA_TYPE, "Accept-Encoding": "identity"}
@@ -76,9 +76,9 @@ def _chunk(data: str) -> Chunk:
     try:
         chunk = Chunk.model_validate_json(data)
     except ValidationError as error:
-        raise WorkerError("The planner's endpoint answered in a way that makes no sense.") from error
+        raise WorkerError("The endpoint answered in a way that makes no sense.") from error
     if chunk.error is not None:
-        raise WorkerError("The planner's endpoint failed while it was answering.")
+        raise WorkerError("The endpoint failed while it was answering.")
     return chunk
 
 
@@ -89,7 +89,7 @@ async def _lines(response: httpx.Response) -> AsyncIterator[str]:
         received += len(piece)
         *lines, pending = (pending + piece).split(b"\n")
         if received > MAX_STREAM_BYTES or len(pending) > MAX_LINE_BYTES:
-            raise WorkerError("The planner's endpoint sent more than an answer can be.")
+            raise WorkerError("The endpoint sent more than an answer can be.")
         for line in lines:
             yield line.decode("utf-8", errors="replace")
     yield pending.decode("utf-8", errors="replace")
@@ -101,19 +101,19 @@ def _refusal(response: httpx.Response) -> MMedAgentError:
     _logger.warning("the endpoint refused a request", extra={"status": status})
     match status:
         case 401 | 403:
-            return WorkerError("The planner's endpoint does not accept the key of this server.")
+            return WorkerError("The endpoint does not accept the key of this server.")
         case 413:
-            return TooLargeError("The question and its results are too large for the planner's endpoint.")
+            return TooLargeError("The question and its results are too large for the endpoint.")
         case 429:
             retry_after = _retry_after(response)
-            return OverloadedError("The planner's endpoint has too much to do at present.", retry_after=retry_after)
+            return OverloadedError("The endpoint has too much to do at present.", retry_after=retry_after)
         case 503:
             retry_after = _retry_after(response)
-            return UnavailableError("The planner's endpoint is not ready at present.", retry_after=retry_after)
+            return UnavailableError("The endpoint is not ready at present.", retry_after=retry_after)
         case _ if status >= 500:
-            return WorkerError(f"The planner's endpoint failed with status {status}.")
+            return WorkerError(f"The endpoint failed with status {status}.")
         case _:
-            return WorkerError(f"The planner's endpoint refused the request with status {status}.")
+            return WorkerError(f"The endpoint refused the request with status {status}.")
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -1,4 +1,4 @@
-"""The part of the chat completions API that a plan needs, as it is sent and as it comes back in a stream.
+"""The part of the chat completions API that plans and texts need, as it is sent and as it comes back in a stream.
 
 What is sent is exact. What comes back may have fields that are not read; servers add many.
 """
@@ -64,6 +64,9 @@ class ChatRequest(WireType):
     messages: tuple[Message, ...]
     tools: tuple[FunctionTool, ...] | None = None
     response_format: JsonObject | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
     stream: Literal[True] = True
 
 

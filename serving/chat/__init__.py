@@ -1,0 +1,1 @@
+"""The chat completions API, as a client of an OpenAI-compatible endpoint."""

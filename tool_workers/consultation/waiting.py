@@ -1,0 +1,72 @@
+"""Doctors who are asked at the same time: each in a thread of its own, none waited for longer than its deadline."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from mmedagent.protocol.errors import DeadlineError, MMedAgentError, WorkerError
+
+_logger = logging.getLogger(__name__)
+T = TypeVar("T")
+LISTEN_S = 0.05
+"""How often it is looked whether whoever waits has left, in seconds."""
+
+LATE = "There was no answer in time."
+
+
+@dataclass(frozen=True)
+class Came(Generic[T]):
+    """What one of the tasks, by its place, gave or raised, and the seconds from the start that it took."""
+
+    place: int
+    outcome: T | MMedAgentError
+    seconds: float
+
+
+def as_they_come(
+    tasks: Sequence[Callable[[], T]], deadline_s: float, raise_if_cancelled: Callable[[], None]
+) -> Iterator[Came[T]]:
+    """The outcomes in the order in which they come. Who has not come in time is a `DeadlineError` at the end.
+
+    A task that is deaf to its own deadline goes on in its thread, and nobody hears of it any more. Raises what
+    `raise_if_cancelled` raises, which is asked all the while.
+    """
+    came: SimpleQueue[Came[T]] = SimpleQueue()
+    started = time.monotonic()
+
+    def do(place: int, task: Callable[[], T]) -> None:
+        outcome = _outcome(task)
+        came.put(Came(place, outcome, time.monotonic() - started))
+
+    for place, task in enumerate(tasks):
+        context = copy_context()
+        threading.Thread(target=context.run, args=(do, place, task), name="doctor", daemon=True).start()
+    missing = set(range(len(tasks)))
+    while missing and (left := deadline_s - (time.monotonic() - started)) > 0:
+        raise_if_cancelled()
+        try:
+            one = came.get(timeout=min(LISTEN_S, left))
+        except Empty:
+            continue
+        missing.remove(one.place)
+        yield one
+    raise_if_cancelled()
+    for place in sorted(missing):
+        yield Came(place, DeadlineError(LATE), time.monotonic() - started)
+
+
+def _outcome(task: Callable[[], T]) -> T | MMedAgentError:
+    try:
+        return task()
+    except MMedAgentError as error:
+        return error
+    except Exception:
+        _logger.exception("a doctor failed in an unexpected way")
+        return WorkerError("The model failed in an unexpected way.")
