@@ -127,7 +127,7 @@ class Consultation:
         return Triage(specialty, "Chosen by the kind of image, because triage failed.", None, came.seconds)
 
     def _opinions(self, specialty: str) -> list[Opinion]:
-        """The opinions of those who answered in time, in the order of their seats."""
+        """The opinions of those who answered in time, in the order of their seats, as are those who did not."""
         left_s = self._call.remaining_s * (1 - ATTENDING_SHARE)
         limit_s = min(self._settings.deadlines.opinion_s, left_s)
         seats = list(zip(_names(self._settings.specialists, specialty), self._settings.specialists, strict=True))
@@ -136,17 +136,19 @@ class Consultation:
             for place, (name, seat) in enumerate(seats)
         ]
         given: dict[int, Opinion] = {}
+        missed: dict[int, Absence] = {}
         told: list[str] = []
         for count, came in enumerate(self._heard(asking, limit_s), 1):
             name = seats[came.place][0]
             if isinstance(came.outcome, MMedAgentError):
-                self._miss(name, came.outcome, came.seconds)
+                missed[came.place] = _absence(name, came.outcome, came.seconds)
                 told.append(f"{name}: no answer.")
             else:
                 given[came.place] = came.outcome
                 told.append(f"{name}: {came.outcome.answer}.")
             # All so far, because news that come fast replace each other.
             self._call.progress(TRIAGED + (HEARD - TRIAGED) * count / len(seats), " ".join(told)[:MAX_PROGRESS])
+        self._absences += [missed[place] for place in sorted(missed)]
         return [given[place] for place in sorted(given)]
 
     def _decision(self, opinions: Sequence[Opinion]) -> Decision | MMedAgentError:
@@ -212,8 +214,12 @@ class Consultation:
         return as_they_come(asking, limit_s, self._call.raise_if_cancelled)
 
     def _miss(self, doctor: str, error: MMedAgentError, seconds: float) -> None:
-        log.info("a doctor of the panel gave no answer", extra={"code": error.code})
-        self._absences.append(Absence(doctor, error.code, error.detail, seconds))
+        self._absences.append(_absence(doctor, error, seconds))
+
+
+def _absence(doctor: str, error: MMedAgentError, seconds: float) -> Absence:
+    log.info("a doctor of the panel gave no answer", extra={"code": error.code})
+    return Absence(doctor, error.code, error.detail, seconds)
 
 
 def fallback_specialty(image: ImageRef | None) -> str:
