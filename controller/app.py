@@ -13,6 +13,7 @@ from mmedagent.controller.api.catalogue import catalogue_routes
 from mmedagent.controller.api.chat import chat_routes
 from mmedagent.controller.api.conversations import conversation_routes
 from mmedagent.controller.api.files import file_routes
+from mmedagent.controller.api.frames import frame_routes
 from mmedagent.controller.api.guard import GuardMiddleware
 from mmedagent.controller.api.health import health_routes
 from mmedagent.controller.api.internal import internal_routes
@@ -76,6 +77,7 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         health_routes,
         catalogue_routes,
         file_routes,
+        frame_routes,
         conversation_routes,
         response_routes,
         chat_routes,

@@ -10,16 +10,20 @@ from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import ChatMessage
 
 Emit = Callable[[TurnEvent], None]
+FindImage = Callable[[str | ImageRef, int | None], Awaitable[ImageRef]]
 
 
 @dataclass(frozen=True)
 class TurnInput:
-    """A question with its history; the last message is the user's. `find_image` resolves the owner's file ids."""
+    """A question with its history; the last message is the user's.
+
+    `find_image` resolves the owner's file ids, and gives other slices of an image.
+    """
 
     turn_id: str
     conversation_id: str
     messages: tuple[ChatMessage, ...]
     image: ImageRef | None
     planner: str
-    find_image: Callable[[str], Awaitable[ImageRef]]
+    find_image: FindImage
     tools: frozenset[str] | None = None

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ from mmedagent.controller.registry import PLANNER_PREFIX
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, TurnRow
-from mmedagent.controller.turn import TurnInput
+from mmedagent.controller.turn import FindImage, TurnInput
 from mmedagent.protocol.errors import CancelledError, MMedAgentError
 from mmedagent.protocol.events import CallEnded, StoredEvent, TurnCompleted, TurnFailed, TurnStarted
 from mmedagent.protocol.invocation import ImageRef, ToolResult
@@ -41,7 +41,7 @@ class Question:
     conversation_id: str | None = None
     tools: frozenset[str] | None = None
     store: bool = True
-    find_image: Callable[[str], Awaitable[ImageRef]] = field(repr=False, kw_only=True)
+    find_image: FindImage = field(repr=False, kw_only=True)
 
 
 class Turns:

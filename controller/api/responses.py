@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -141,7 +142,7 @@ async def _question(services: Services, owner: str, body: ResponseRequest) -> Qu
         conversation_id=conversation_id,
         tools=frozenset(body.allowed_tools) if body.allowed_tools is not None else None,
         store=body.store,
-        find_image=lambda file_id: services.files.image(owner, file_id),
+        find_image=partial(services.files.image, owner),
     )
 
 
