@@ -79,7 +79,8 @@ def _read(file: BinaryIO, compressed: bool) -> Source:
     if not len(header.binaryblock) <= offset <= _MAX_OFFSET:
         raise UnreadableImageError(_BROKEN)
     content = head + file.read(offset + size - len(head))
-    if len(content) < offset + size:
+    # Reading on makes gzip compare its checksum where the data end.
+    if len(content) < offset + size or (len(file.read(1)) > 0 and compressed):
         raise UnreadableImageError(_BROKEN)
     slope, intercept = header.get_slope_inter()
     low, high = float(header["cal_min"]), float(header["cal_max"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,42 +17,13 @@ from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmedagent.imaging.boxes import pixel_window, validate_box
-from mmedagent.imaging.masks import encode_mask
-from mmedagent.protocol.errors import MMedAgentError
-from mmedagent.protocol.invocation import ToolCall
-from mmedagent.serving.tool import ToolContext, ToolOutput
 from support.problems import assert_problem
 from support.script import action, told
 from support.series import brain, nifti_bytes, series_files, zip_bytes
+from support.studies import BOX, BoxMaskTool, send
 from support.system import System, running_system
-from support.tools import BOXES, FILE_ID, EchoTool, make_card
 
-BOX = [0.25, 0.5, 0.5, 0.75]
 WINDOW = {"WindowCenter": "581", "WindowWidth": "1162", "VOILUTFunction": "LINEAR_EXACT"}
-SLICE = {"type": "integer", "minimum": 0, "maximum": 100_000}
-
-
-class BoxMaskTool(EchoTool):
-    """Marks the first box, and tells the mean of the frame in it."""
-
-    def __init__(self) -> None:
-        super().__init__("boxmask")
-        properties = {"boxes": BOXES, "image": FILE_ID, "slice": SLICE}
-        self.card = make_card("boxmask", properties, {"mean": {"type": "number"}}, needs_image=True)
-
-    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
-        self.calls.extend(calls)
-        return [self._marked(call, context) for call in calls]
-
-    def _marked(self, call: ToolCall, context: ToolContext) -> ToolOutput:
-        assert call.image is not None
-        frame = context.frame(call.image)
-        boxes: Any = call.parameters["boxes"]
-        mask = np.zeros(frame.shape[:2], np.bool_)
-        mask[pixel_window(validate_box(boxes[0]), call.image.width, call.image.height)] = True
-        artifact = context.store(encode_mask(mask), "mask", "image/png", "the box")
-        return ToolOutput({"mean": float(frame[mask].mean())}, (artifact,), "none")
 
 
 @dataclass
@@ -85,10 +56,6 @@ class Desk:
         answer = self.system.http.post("/v1/responses", json={"input": [{"role": "user", "content": content}]})
         assert answer.status_code == 200, answer.text
         return next(item for item in answer.json()["output"] if item["type"] == "mcp_call")
-
-
-def send(system: System, *files: bytes) -> httpx.Response:
-    return system.http.post("/v1/files", files=[("file", (f"{number}", one)) for number, one in enumerate(files)])
 
 
 @pytest.fixture(scope="module")
