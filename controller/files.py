@@ -103,8 +103,7 @@ class Files:
             raise InvalidRequestError("It is not known which slice the mask is of: give the parameter slice.")
         if place >= facts.frames.count:
             raise InvalidRequestError(f"This file has slices 0 to {facts.frames.count - 1}.")
-        mask = decode_mask(await asyncio.to_thread(self._blobs.get, sha256))
-        return mask_volume(facts, mask, place)
+        return await asyncio.to_thread(lambda: mask_volume(facts, decode_mask(self._blobs.get(sha256)), place))
 
     async def delete(self, owner: str, file_id: str) -> None:
         """Forget a file and what was made from it; its bytes go too unless the same picture was uploaded twice."""

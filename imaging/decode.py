@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from mmedagent.imaging.archive import decode_zip
 from mmedagent.imaging.dicom import decode_dicom, decode_dicom_frame
@@ -48,7 +49,7 @@ def decode_files(paths: Sequence[Path]) -> Decoded:
             raise UnsupportedImageError(
                 "Several files are taken for one DICOM series, and one of them is not DICOM. Send other images singly."
             )
-        return decode_members([partial(path.open, "rb") for path in paths])
+        return decode_members([partial(_open, path) for path in paths])
 
 
 def decode_frame_of(path: Path, index: int) -> DecodedFrame:
@@ -68,6 +69,10 @@ def _typed_errors() -> Iterator[None]:
         raise TooLargeError("Decoding the image needs more memory than is allowed.") from error
     except OSError as error:
         raise UnreadableImageError("The image file cannot be read.") from error
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _media_type(path: Path) -> str:

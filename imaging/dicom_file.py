@@ -96,7 +96,6 @@ def read_picture(file: BinaryIO) -> DicomFile:
     if syntax == DeflatedExplicitVRLittleEndian:
         file.seek(start)
         source = read_dataset(_inflated(file.read()), is_implicit_VR=False, is_little_endian=True)
-        source.file_meta = meta
     else:
         file.seek(0)
         ordering = [tag for keyword in _ORDERING if (tag := tag_for_keyword(keyword)) is not None]

@@ -63,7 +63,7 @@ def header(
         made.set_xyzt_units("mm")
         made.set_sform(affine, _SCANNER_COORDINATES)
         made.set_zooms(np.sqrt((affine[:3, :3] ** 2).sum(axis=0)))
-    return made.binaryblock + bytes(4)
+    return bytes(made.binaryblock) + bytes(4)
 
 
 def read_values(path: Path, facts: Facts) -> NDArray[Any]:

@@ -45,7 +45,7 @@ class Window:
 FULL_RANGE = Window(None, None, "full range")
 _CT_SOFT_TISSUE = Window(40.0, 400.0, "preset soft tissue")
 _CT_BRAIN = Window(40.0, 80.0, "preset brain")
-_CT_PRESETS = {
+CT_PRESETS = {
     "soft tissue": (40.0, 400.0),
     "lung": (-600.0, 1_500.0),
     "bone": (400.0, 1_800.0),
@@ -139,8 +139,8 @@ def presets_of(header: Dataset) -> tuple[Preset, ...]:
     ]
     if is_hounsfield(header):
         brain_first = header.get("BodyPartExamined") in _BRAIN_PARTS
-        names = sorted(_CT_PRESETS, key=lambda name: name != "brain") if brain_first else _CT_PRESETS
-        named += [Preset(name=name, center=_CT_PRESETS[name][0], width=_CT_PRESETS[name][1]) for name in names]
+        names = sorted(CT_PRESETS, key=lambda name: name != "brain") if brain_first else CT_PRESETS
+        named += [Preset(name=name, center=CT_PRESETS[name][0], width=CT_PRESETS[name][1]) for name in names]
     return tuple(named)
 
 
@@ -177,7 +177,7 @@ def modality_transform(header: Dataset) -> Transform:
 
 def header_windows(header: Dataset) -> list[Window]:
     """The usable windows of the header, in its order."""
-    function = header.get("VOILUTFunction") or "LINEAR"
+    function: WindowFunction = header.get("VOILUTFunction") or "LINEAR"
     least = 1.0 if function == "LINEAR" else 0.0
     return [
         Window(center, width, "header", function)

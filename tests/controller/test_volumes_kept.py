@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.store.models import ArtifactRow, FileRow
+from mmedagent.protocol.errors import NotFoundError
 from support.images import CT_FILE, ct_bytes, png_bytes
 from support.problems import assert_problem
 from support.script import told
@@ -209,7 +210,7 @@ def test_older_rows_stay_readable(tmp_path: Path) -> None:
             lambda: repository.file_with_source(session, OTHER, sha256),
             lambda: repository.slice_of_artifact(session, OTHER, sha256, sha256),
         ):
-            with pytest.raises(repository.NotFoundError):
+            with pytest.raises(NotFoundError):
                 query()
     command.downgrade(config, "0001")
     with engine.connect() as connection:

@@ -18,6 +18,7 @@ from pydicom.uid import generate_uid
 from mmedagent.imaging.decode import decode_files
 from mmedagent.imaging.facts import Edges
 from mmedagent.imaging.frame import Decoded
+from mmedagent.imaging.geometry import Affine, affine_of
 from mmedagent.imaging.study import read_frame
 from mmedagent.protocol.errors import TooLargeError, UnreadableImageError, UnsupportedImageError
 from support.images import png_bytes
@@ -51,13 +52,19 @@ def stored(decoded: Decoded) -> np.ndarray:
     return np.asarray(Nifti1Image.from_bytes(decoded.deidentified).dataobj.get_unscaled())
 
 
+def affine_in(decoded: Decoded) -> Affine:
+    assert decoded.facts.volume is not None
+    affine = affine_of(decoded.facts.volume)
+    assert affine is not None
+    return affine
+
+
 @pytest.mark.parametrize("downwards", [True, False])
 def test_a_series_is_the_volume_that_it_was_written_from(decode: Decode, downwards: bool) -> None:
     values, affine = brain()
     series = decode(series_files(values, affine, rows_downwards=downwards))
     nifti = decode([nifti_bytes(values, affine)])
-    assert series.facts.volume is not None
-    np.testing.assert_allclose(series.facts.volume.affine, affine, atol=1e-5)
+    np.testing.assert_allclose(affine_in(series), affine, atol=1e-5)
     np.testing.assert_array_equal(stored(series), values)
     np.testing.assert_array_equal(series.frame.pixels, nifti.frame.pixels)
     assert series.facts.frames.orientation == nifti.facts.frames.orientation == edges("R", "L", "A", "P")
@@ -90,7 +97,7 @@ def test_coronal_and_sagittal_series(decode: Decode, codes: str, shown: Edges) -
     assert decoded.facts.volume is not None
     assert decoded.facts.volume.orientation == codes
     assert decoded.facts.frames.orientation == shown
-    np.testing.assert_allclose(decoded.facts.volume.affine, affine, atol=1e-6)
+    np.testing.assert_allclose(affine_in(decoded), affine, atol=1e-6)
     np.testing.assert_array_equal(stored(decoded), cube())
 
 
@@ -98,8 +105,7 @@ def test_a_tilted_gantry_keeps_its_shear(decode: Decode) -> None:
     tilted = AXIAL.copy()
     tilted[1, 2] = 0.9
     decoded = decode(series_files(cube(), tilted))
-    assert decoded.facts.volume is not None
-    np.testing.assert_allclose(decoded.facts.volume.affine, tilted, atol=1e-6)
+    np.testing.assert_allclose(affine_in(decoded), tilted, atol=1e-6)
 
 
 def change(datasets: list[Dataset], number: int, **attributes: Any) -> list[bytes]:
@@ -239,8 +245,7 @@ def test_an_enhanced_file_is_a_volume(decode: Decode) -> None:
     enhanced.PerFrameFunctionalGroupsSequence = Items(groups)
     enhanced.NumberOfFrames, enhanced.PixelData = len(order), pixels
     decoded = decode([dicom_bytes(enhanced)])
-    assert decoded.facts.volume is not None
-    np.testing.assert_allclose(decoded.facts.volume.affine, AXIAL, atol=1e-6)
+    np.testing.assert_allclose(affine_in(decoded), AXIAL, atol=1e-6)
     np.testing.assert_array_equal(stored(decoded), cube())
 
 
@@ -258,7 +263,12 @@ def test_real_series(decode: Decode, dicom_file: Locate, folder: str, count: int
 
 
 def test_nothing_of_the_patient_is_kept(decode: Decode) -> None:
-    identity = {"PatientName": "Doe^Jane", "PatientID": "Doe-1", "StudyDescription": "Doe", "StudyDate": "19991231"}
+    identity: dict[str, Any] = {
+        "PatientName": "Doe^Jane",
+        "PatientID": "Doe-1",
+        "StudyDescription": "Doe",
+        "StudyDate": "19991231",
+    }
     datasets = series_datasets(cube(), AXIAL, **identity)
     decoded = decode([dicom_bytes(dataset) for dataset in datasets])
     kept = decoded.deidentified + decoded.facts.model_dump_json().encode()
