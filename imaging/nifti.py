@@ -17,9 +17,10 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from mmedagent.imaging.facts import Facts, FrameInfo, WindowUsed
+from mmedagent.imaging.facts import Facts, FrameInfo, View, WindowUsed
 from mmedagent.imaging.frame import Decoded, FrameMeta
 from mmedagent.imaging.geometry import (
     Affine,
@@ -39,7 +40,17 @@ from mmedagent.protocol.errors import UnreadableImageError, UnsupportedImageErro
 _HEADER_BYTES = 540
 _MAX_OFFSET = 16 * 2**20
 _MILLIMETRES = {"meter": 1_000.0, "micron": 0.001}
-_ERRORS = (ArithmeticError, EOFError, HeaderDataError, LookupError, OSError, TypeError, ValueError, zlib.error)
+_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    HeaderDataError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    WrapStructError,
+    zlib.error,
+)
 _BROKEN = "The NIfTI file is broken or cut short."
 
 
@@ -78,10 +89,11 @@ def _read(file: BinaryIO, compressed: bool) -> Source:
     check_study(shape, dtype.itemsize, 2 * MAX_STUDY_BYTES)
     if not len(header.binaryblock) <= offset <= _MAX_OFFSET:
         raise UnreadableImageError(_BROKEN)
-    content = head + file.read(offset + size - len(head))
-    # Reading on makes gzip compare its checksum where the data end.
-    if len(content) < offset + size or (len(file.read(1)) > 0 and compressed):
+    content = head + file.read(max(0, offset + size - len(head)))
+    if len(content) < offset + size:
         raise UnreadableImageError(_BROKEN)
+    # Reading on makes gzip compare its checksum where the data end.
+    file.read(1)
     slope, intercept = header.get_slope_inter()
     low, high = float(header["cal_min"]), float(header["cal_max"])
     has_range = math.isfinite(low) and math.isfinite(high) and low < high
@@ -133,46 +145,48 @@ def _affine(header: Nifti1Header) -> Affine:
 
 
 def _decoded(source: Source) -> Decoded:
-    values, colour = source.values, source.values.ndim == 4
-    shape = values.shape[:3]
+    values = source.values
+    shape = values.shape[0], values.shape[1], values.shape[2]
     dtype = _stored_dtype(values)
-    study = Study((shape[0], shape[1], shape[2]), dtype, 3 if colour else 1)
-    is_float = dtype == np.float32
-    slope, intercept = (1.0, 0.0) if is_float or colour else (source.slope, source.intercept)
+    study = Study(shape, dtype, 3 if values.ndim == 4 else 1)
     for k in range(shape[2]):
         section = values[:, :, k]
-        if is_float:
+        if dtype == np.float32:
             section = section.astype(np.float64) * source.slope + source.intercept
         study.values[:, :, k] = as_stored(section, dtype)
-    view, middle = radiological_view(source.affine), shape[2] // 2
-    rows, columns = (shape[0], shape[1]) if view.transposed else (shape[1], shape[0])
-    spacing_mm = frame_spacing(source.affine, view)
-    info = FrameInfo(
-        count=shape[2],
-        width=columns,
-        height=rows,
-        samples=3 if colour else 1,
-        dtype=dtype_name(dtype),
-        slope=slope,
-        intercept=intercept,
-        orientation=edges_of(source.affine, view) if source.placed else None,
-        spacing_mm=spacing_mm,
-        spacing_source="NIfTI affine",
-        slice_spacing_mm=float(spacings_of(source.affine)[2]),
-    )
-    if not colour:
-        info = info.model_copy(update={"window": _window(source.shown_range, study.values, slope, intercept)})
-    volume = volume_info((shape[0], shape[1], shape[2]), source.affine, placed=source.placed)
+    view = radiological_view(source.affine)
+    info = _frame_info(source, study.values, view)
+    volume = volume_info(shape, source.affine, placed=source.placed)
     meta = FrameMeta(
-        spacing_mm=spacing_mm,
+        spacing_mm=info.spacing_mm,
         spacing_source=info.spacing_source,
-        window_center=None if colour else info.window.center,
-        window_width=None if colour else info.window.width,
+        window_center=info.window.center,
+        window_width=info.window.width,
         window_source=info.window.source,
-        frame_index=middle,
+        frame_index=shape[2] // 2,
         frame_count=shape[2],
     )
     return study.decoded(Facts(frames=info, volume=volume, view=view), source.affine if source.placed else None, meta)
+
+
+def _frame_info(source: Source, stored: NDArray[Any], view: View) -> FrameInfo:
+    i, j, k = stored.shape[:3]
+    info = FrameInfo(
+        count=k,
+        width=j if view.transposed else i,
+        height=i if view.transposed else j,
+        samples=3 if stored.ndim == 4 else 1,
+        dtype=dtype_name(stored.dtype),
+        orientation=edges_of(source.affine, view) if source.placed else None,
+        spacing_mm=frame_spacing(source.affine, view),
+        spacing_source="NIfTI affine",
+        slice_spacing_mm=float(spacings_of(source.affine)[2]),
+    )
+    if stored.ndim == 4:
+        return info
+    slope, intercept = (1.0, 0.0) if stored.dtype == np.float32 else (source.slope, source.intercept)
+    window = _window(source.shown_range, stored, slope, intercept)
+    return info.model_copy(update={"slope": slope, "intercept": intercept, "window": window})
 
 
 def _stored_dtype(values: NDArray[Any]) -> np.dtype[Any]:

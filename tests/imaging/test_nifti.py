@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
@@ -196,13 +197,22 @@ def test_nothing_of_the_patient_is_kept(save_bytes: SaveBytes) -> None:
         (nifti_bytes(np.zeros((2, 2, 2), np.uint8), np.diag([1.0, 1, 2_000, 1])), UnreadableImageError, "grid"),
         (nifti_bytes(np.zeros((9, 9, 9), np.uint8), np.eye(4))[:-1], UnreadableImageError, "cut short"),
         (gzip.compress(nifti_bytes(np.zeros((9, 9, 9), np.uint8), np.eye(4)))[:-20], UnreadableImageError, "cut short"),
+        (Nifti2Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)).to_bytes()[:100], UnreadableImageError, "cut short"),
         (bytes(344) + b"ni1\0" + bytes(200), UnsupportedImageError, r"\.hdr"),
     ],
-    ids=["4-D", "complex", "gzip", "spacing", "cut", "cut gzip", "pair"],
+    ids=["4-D", "complex", "gzip", "spacing", "cut", "cut gzip", "cut NIfTI-2", "pair"],
 )
 def test_what_is_refused(save_bytes: SaveBytes, content: bytes, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         decode_file(save_bytes(content))
+
+
+def test_what_follows_the_values_is_not_read(save_bytes: SaveBytes) -> None:
+    content = nifti_bytes(np.arange(8, dtype=np.uint8).reshape(2, 2, 2), np.eye(4))
+    bomb = gzip.compress(content + bytes(2**28), 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert decode_file(save_bytes(bomb)).deidentified == decode_file(save_bytes(content)).deidentified
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 2**10, "in KiB"
 
 
 def test_one_time_point_is_a_volume(save_bytes: SaveBytes) -> None:
