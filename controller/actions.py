@@ -28,6 +28,12 @@ class SkippedActionError(Exception):
     """An action has nothing to work on."""
 
 
+def slice_of(parameters: JsonObject) -> int | None:
+    """The frame that the parameters of a tool ask for, None for the one that the image is shown by."""
+    wanted = parameters.get("slice")
+    return wanted if isinstance(wanted, int) else None
+
+
 class Actions:
     """The actions of one turn, counted from 1 over all its plans."""
 
@@ -91,8 +97,9 @@ class Actions:
         parameters = await self._resolved(number, action.API_params)
         CardValidator(card).check_parameters(parameters)
         image = self._turn.image
-        if "image" in parameters:
-            image = await self._turn.find_image(str(parameters["image"]))
+        file = str(parameters["image"]) if "image" in parameters else image
+        if file is not None:
+            image = await self._turn.find_image(file, slice_of(parameters))
         if card.needs_image and image is None:
             raise InvalidParametersError(f"{card.title} needs an image.")
         self._emit(CallStarted(number=number, call_id=call_id, tool=card.name, parameters=parameters))

@@ -14,6 +14,7 @@ from mmedagent.controller.api.chat import chat_routes
 from mmedagent.controller.api.conversations import conversation_routes
 from mmedagent.controller.api.exports import export_routes
 from mmedagent.controller.api.files import file_routes
+from mmedagent.controller.api.frames import frame_routes
 from mmedagent.controller.api.guard import GuardMiddleware
 from mmedagent.controller.api.health import health_routes
 from mmedagent.controller.api.internal import internal_routes
@@ -82,6 +83,7 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         me_routes,
         catalogue_routes,
         file_routes,
+        frame_routes,
         conversation_routes,
         response_routes,
         report_routes,

@@ -11,6 +11,7 @@ from mmedagent.protocol.plan import ChatMessage, Plan
 from mmedagent.protocol.types import JsonObject
 
 Emit = Callable[[TurnEvent], None]
+FindImage = Callable[[str | ImageRef, int | None], Awaitable[ImageRef]]
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,10 @@ class PastCall:
 
 @dataclass(frozen=True)
 class TurnInput:
-    """A question with its history; the last message is the user's. `find_image` resolves the owner's file ids.
+    """A question with its history; the last message is the user's.
 
-    `plans` are the first plans of the turn when they are made already. `reused` are the calls, by their number in the
-    turn, that are not made again.
+    `find_image` resolves the owner's file ids, and gives other slices of an image. `plans` are the first plans of the
+    turn when they are made already. `reused` are the calls, by their number in the turn, that are not made again.
     """
 
     turn_id: str
@@ -34,7 +35,7 @@ class TurnInput:
     messages: tuple[ChatMessage, ...]
     image: ImageRef | None
     planner: str
-    find_image: Callable[[str], Awaitable[ImageRef]]
+    find_image: FindImage
     tools: frozenset[str] | None = None
     plans: tuple[Plan, ...] = ()
     reused: Mapping[int, PastCall] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from mmedagent.controller.registry import PLANNER_PREFIX
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, TurnRow
-from mmedagent.controller.turn import PastCall, TurnInput
+from mmedagent.controller.turn import FindImage, PastCall, TurnInput
 from mmedagent.protocol.errors import CancelledError, MMedAgentError, UnavailableError
 from mmedagent.protocol.events import CallEnded, StoredEvent, TurnCompleted, TurnFailed, TurnStarted
 from mmedagent.protocol.invocation import ImageRef, ToolResult
@@ -52,7 +52,7 @@ class Question:
     rerun_of: str | None = None
     plans: tuple[Plan, ...] = ()
     reused: Mapping[int, PastCall] = field(default_factory=dict)
-    find_image: Callable[[str], Awaitable[ImageRef]] = field(repr=False, kw_only=True)
+    find_image: FindImage = field(repr=False, kw_only=True)
 
 
 class Turns:

@@ -14,8 +14,16 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from mmedagent.imaging.decode import decode_file
-from mmedagent.imaging.wire import READY, Answer, DecodeFailure, DecodeRequest, encode_failure, encode_success
+from mmedagent.imaging.decode import decode_files, decode_frame_of
+from mmedagent.imaging.wire import (
+    READY,
+    Answer,
+    DecodeFailure,
+    DecodeRequest,
+    encode_decoded,
+    encode_failure,
+    encode_frame,
+)
 from mmedagent.protocol.errors import MMedAgentError
 
 _OPEN_FILES = 32
@@ -51,13 +59,16 @@ def _serve(line: bytes, answers: BinaryIO) -> None:
     request = DecodeRequest.model_validate_json(line)
     cpu_seconds = math.ceil(request.cpu_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-    answers.writelines(_answer(Path(request.path)).parts)
+    answers.writelines(_answer(request).parts)
     answers.flush()
 
 
-def _answer(path: Path) -> Answer:
+def _answer(request: DecodeRequest) -> Answer:
+    paths = [Path(path) for path in request.paths]
     try:
-        return encode_success(decode_file(path))
+        if request.frame is not None:
+            return encode_frame(decode_frame_of(paths[0], request.frame))
+        return encode_decoded(decode_files(paths))
     except MMedAgentError as error:
         return encode_failure(DecodeFailure(code=error.code, detail=error.detail))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
-from mmedagent.imaging.windowing import FULL_RANGE, Window, display_transform, to_display
+from mmedagent.imaging.samples import as_stored
+from mmedagent.imaging.windowing import (
+    FULL_RANGE,
+    Window,
+    display_transform,
+    has_modality_table,
+    modality_transform,
+    to_display,
+)
 from mmedagent.protocol.errors import UnreadableImageError, UnsupportedImageError
 
 _ONE_SAMPLE = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
@@ -39,12 +48,51 @@ _DECODERS: dict[uid.UID, tuple[str, ...]] = {
 READABLE_SYNTAXES: frozenset[uid.UID] = frozenset(_DECODERS)
 
 
-def decode_pixels(dataset: Dataset, header: Dataset, index: int) -> tuple[NDArray[np.uint8], Window]:
-    """Frame `index`, shown as (rows, columns) or (rows, columns, 3) uint8, and the window used.
+@dataclass(frozen=True, slots=True, eq=False)
+class DicomPixels:
+    """One frame: `shown` is uint8 gray or RGB, `stored` its values before the window, in a type of `samples`."""
 
-    `header` holds the attributes of that frame. MONOCHROME1 is inverted, palettes are applied, YBR becomes RGB; colour
-    deeper than 8 bits keeps its upper 8 bits.
+    shown: NDArray[np.uint8]
+    stored: NDArray[Any]
+    window: Window
+
+
+def decode_pixels(dataset: Dataset, header: Dataset, index: int) -> DicomPixels:
+    """Frame `index` and the window it is shown with. `header` holds the attributes of that frame.
+
+    MONOCHROME1 is inverted in what is shown, palettes are applied, YBR becomes RGB; colour deeper than 8 bits keeps its
+    upper 8 bits.
     """
+    stored = stored_values(dataset, header, index)
+    if stored.ndim == 3:
+        return DicomPixels(stored, stored, FULL_RANGE)
+    transform, window = display_transform(header, stored)
+    shown = to_display(stored, transform)
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    values = modality_transform(header)(stored) if has_modality_table(header) else stored
+    return DicomPixels(255 - shown if inverted else shown, as_stored(values, stored_dtype(header)), window)
+
+
+def is_colour(header: Dataset) -> bool:
+    return int(header.SamplesPerPixel) == 3 or header.PhotometricInterpretation == "PALETTE COLOR"
+
+
+def stored_dtype(header: Dataset) -> np.dtype[Any]:
+    """The type that holds the values of every frame with this header: rescaled ones under a modality look-up table."""
+    if is_colour(header):
+        return np.dtype(np.uint8)
+    if has_modality_table(header):
+        return np.dtype(np.uint16)
+    bits, signed = int(header.BitsAllocated), int(header.PixelRepresentation) == 1
+    if bits <= 8 and not signed:
+        return np.dtype(np.uint8)
+    if bits <= 16:
+        return np.dtype(np.int16 if signed else np.uint16)
+    return np.dtype(np.float32)
+
+
+def stored_values(dataset: Dataset, header: Dataset, index: int) -> NDArray[Any]:
+    """Stored values (rows, columns) of a monochrome frame, or uint8 (rows, columns, 3) of one in colour."""
     photometric = dataset.get("PhotometricInterpretation")
     if photometric is None:
         raise UnsupportedImageError("The photometric interpretation of this DICOM image is missing or not supported.")
@@ -55,14 +103,12 @@ def decode_pixels(dataset: Dataset, header: Dataset, index: int) -> tuple[NDArra
     if stored.ndim != (2 if photometric in _ONE_SAMPLE else 3):
         raise UnsupportedImageError("This DICOM image has another number of colour samples than it declares.")
     if photometric in ("MONOCHROME1", "MONOCHROME2"):
-        transform, window = display_transform(header, stored)
-        shown = to_display(stored, transform)
-        return (255 - shown if photometric == "MONOCHROME1" else shown), window
+        return stored
     if photometric == "PALETTE COLOR":
-        return _palette(stored, header), FULL_RANGE
+        return _palette(stored, header)
     if stored.shape[2] != 3 or int(dataset.PixelRepresentation) != 0:
         raise UnsupportedImageError("The colour layout of this DICOM image is not supported.")
-    return (stored >> max(0, int(dataset.BitsStored) - 8)).astype(np.uint8), FULL_RANGE
+    return (stored >> max(0, int(dataset.BitsStored) - 8)).astype(np.uint8)
 
 
 def _decoded(dataset: Dataset, index: int) -> NDArray[Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mmedagent.imaging.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,19 @@ class Frame:
 class Decoded:
     """An image file, decoded: the frame to show, the file's media type, and its bytes without patient identity.
 
-    `deidentified` decodes to the same frame. Text burned into the pixels is not removed from either.
+    `deidentified` decodes to the same frame. A volume or a series becomes one NIfTI file (see `study`), of which the
+    middle slice is shown first. Text burned into the pixels is not removed from either.
     """
 
     frame: Frame
     media_type: str
     deidentified: bytes
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrame:
+    """One frame of a file: to show, and the values of which `Facts.frames` tells the type and the meaning."""
+
+    frame: Frame
+    stored: NDArray[Any]

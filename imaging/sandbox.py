@@ -20,7 +20,8 @@ from typing import Self
 from pydantic import TypeAdapter, ValidationError
 
 from mmedagent.imaging import wire
-from mmedagent.imaging.frame import Decoded
+from mmedagent.imaging.frame import Decoded, DecodedFrame
+from mmedagent.imaging.sniff import ZIP_MAGIC
 from mmedagent.protocol.errors import (
     DeadlineError,
     TooLargeError,
@@ -30,14 +31,18 @@ from mmedagent.protocol.errors import (
 )
 
 DEFAULT_TIMEOUT_S = 20.0
+SERIES_TIMEOUT_S = 120.0
 DEFAULT_MEMORY_BYTES = 2 * 2**30
 DECODER_COMMAND = (sys.executable, "-I", "-m", "mmedagent.imaging.decode_child")
 
+_STOPPED = "The image stopped its decoder."
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 2.0
 _PIPE_BUFFER_BYTES = 2**20
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
-_HEADER: TypeAdapter[wire.DecodeSuccess | wire.DecodeFailure] = TypeAdapter(wire.DecodeSuccess | wire.DecodeFailure)
+_HEADER: TypeAdapter[wire.DecodeSuccess | wire.FrameSuccess | wire.DecodeFailure] = TypeAdapter(
+    wire.DecodeSuccess | wire.FrameSuccess | wire.DecodeFailure
+)
 _ERRORS = {kind.code: kind for kind in (UnreadableImageError, UnsupportedImageError, TooLargeError)}
 
 
@@ -52,6 +57,7 @@ async def decode_untrusted(
 class DecoderPool:
     """A few warm decoder processes. `async with DecoderPool() as pool: decoded = await pool.decode(path)`.
 
+    `timeout_s` is for one image, `series_timeout_s` for one in several files or in an archive.
     `memory_bytes` limits the address space of a child. `command` is the child program; that limit is appended to it.
     """
 
@@ -60,11 +66,13 @@ class DecoderPool:
         *,
         size: int = 2,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        series_timeout_s: float = SERIES_TIMEOUT_S,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         command: Sequence[str] = DECODER_COMMAND,
     ) -> None:
         self._size = size
         self._timeout_s = timeout_s
+        self._series_timeout_s = series_timeout_s
         self._command = (*command, str(memory_bytes))
         self._places = asyncio.Semaphore(size)
         self._idle: list[_Child] = []
@@ -90,19 +98,35 @@ class DecoderPool:
         await asyncio.gather(*(child.stop() for child in self._idle))
         self._idle.clear()
 
-    async def decode(self, path: Path) -> Decoded:
-        """Decode one file.
+    async def decode(self, *paths: Path) -> Decoded:
+        """Decode one file, or the files of one DICOM series.
 
-        Raises the errors of `decode_file`; `UnreadableImageError` too where the image stopped its decoder;
+        Raises the errors of `decode_files`; `UnreadableImageError` too where the image stopped its decoder;
         `DeadlineError` where it took longer than allowed; `UnavailableError` where no decoder can be started.
         """
+        timeout_s = self._series_timeout_s if _is_series(paths) else self._timeout_s
+        decoded = await self._ask(paths, None, timeout_s)
+        if not isinstance(decoded, Decoded):
+            raise UnreadableImageError(_STOPPED)
+        return decoded
+
+    async def decode_frame(self, path: Path, frame: int) -> DecodedFrame:
+        """Decode one frame of a stored file that is no study. Errors as of `decode`."""
+        decoded = await self._ask((path,), frame, self._timeout_s)
+        if not isinstance(decoded, DecodedFrame):
+            raise UnreadableImageError(_STOPPED)
+        return decoded
+
+    async def _ask(self, paths: Sequence[Path], frame: int | None, timeout_s: float) -> Decoded | DecodedFrame:
+        names = tuple(str(path) for path in paths)
+        request = wire.DecodeRequest(paths=names, frame=frame, cpu_seconds=timeout_s + 1)
         async with self._places:
             child = self._idle.pop() if self._idle else await _Child.start(self._command)
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    return await child.decode(path, cpu_seconds=self._timeout_s + 1)
+                async with asyncio.timeout(timeout_s):
+                    return await child.decode(request)
             except TimeoutError as error:
-                raise DeadlineError(f"Decoding the image took longer than {self._timeout_s:g} s.") from error
+                raise DeadlineError(f"Decoding the image took longer than {timeout_s:g} s.") from error
             finally:
                 if child.has_answered and not self._closed:
                     self._idle.append(child)
@@ -149,20 +173,19 @@ class _Child:
             raise UnavailableError("The image decoder did not start.")
         return child
 
-    async def decode(self, path: Path, *, cpu_seconds: float) -> Decoded:
+    async def decode(self, request: wire.DecodeRequest) -> Decoded | DecodedFrame:
         self.has_answered = False
-        request = wire.DecodeRequest(path=str(path), cpu_seconds=cpu_seconds)
         try:
             self._requests.write(request.model_dump_json().encode() + b"\n")
             await self._requests.drain()
             return await self._receive()
         except (asyncio.IncompleteReadError, ConnectionError, ValidationError) as error:
-            raise UnreadableImageError("The image stopped its decoder.") from error
+            raise UnreadableImageError(_STOPPED) from error
 
-    async def _receive(self) -> Decoded:
+    async def _receive(self) -> Decoded | DecodedFrame:
         (length,) = wire.HEADER_LENGTH.unpack(await self._answers.readexactly(wire.HEADER_LENGTH.size))
         if length > wire.MAX_HEADER_BYTES:
-            raise UnreadableImageError("The image stopped its decoder.")
+            raise UnreadableImageError(_STOPPED)
         header = _HEADER.validate_json(await self._answers.readexactly(length))
         if isinstance(header, wire.DecodeFailure):
             self.has_answered = True
@@ -170,9 +193,11 @@ class _Child:
         if not header.is_within_limits:
             raise TooLargeError("The image has more pixels than are accepted.")
         pixels = await self._answers.readexactly(header.pixel_bytes)
-        deidentified = await self._answers.readexactly(header.deidentified_bytes)
+        body = await self._answers.readexactly(header.body_bytes)
         self.has_answered = True
-        return wire.assemble(header, pixels, deidentified)
+        if isinstance(header, wire.FrameSuccess):
+            return wire.assemble_frame(header, pixels, body)
+        return wire.assemble(header, pixels, body)
 
     async def stop(self) -> None:
         """End the process and its fork, and wait until they are gone."""
@@ -196,6 +221,15 @@ class _Child:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+
+
+def _is_series(paths: Sequence[Path]) -> bool:
+    """Whether there is time for many images: in several files, or in what begins like an archive."""
+    if len(paths) > 1:
+        return True
+    with contextlib.suppress(OSError), paths[0].open("rb") as file:
+        return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+    return False
 
 
 def _environment() -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmedagent.controller.actions import slice_of
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import ArtifactRow
@@ -63,7 +64,9 @@ def catalogue_routes(services: Services) -> APIRouter:
         """Run one tool, without planning."""
         card = _card(services, name)
         CardValidator(card).check_parameters(body.parameters)
-        image = await services.files.image(owner, body.file_id) if body.file_id else None
+        image = None
+        if body.file_id:
+            image = await services.files.image(owner, body.file_id, slice_of(body.parameters))
         if card.needs_image and image is None:
             raise InvalidParametersError(f"{card.title} needs an image: give a file_id.")
         call = ToolCall(

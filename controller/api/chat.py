@@ -7,6 +7,7 @@ repeats so much that more would drown the text.
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -52,7 +53,7 @@ def chat_routes(services: Services) -> APIRouter:
             image=asked.image,
             file_id=asked.file_id,
             store=False,
-            find_image=lambda file_id: services.files.image(owner, file_id),
+            find_image=partial(services.files.image, owner),
         )
         live = await services.turns.start(question)
         chat = ChatStream(live.started.turn_id, live.started.planner)

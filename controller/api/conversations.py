@@ -138,6 +138,7 @@ def _turn(turn: RecordedTurn) -> Item:
         "status": status_of(row),
         "question": row.question,
         "file_id": row.file_id,
+        "slice": turn.started.image.slice if turn.started.image else None,
         "reused": list(turn.started.reused),
         "output": items_of(row.id, events),
         "error": error_of(events),

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import FileRow
+from mmedagent.imaging.facts import Facts, VolumeInfo
+from mmedagent.imaging.limits import MAX_FILES
 from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.types import Identifier, Sha256
 
@@ -18,7 +20,10 @@ DOWNLOAD_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "priva
 
 
 class FileObject(BaseModel):
-    """An uploaded file. `frame` names the display frame: its PNG is the artifact `frame.sha256`."""
+    """An uploaded file. `frame` names the display frame: its PNG is the artifact `frame.sha256`.
+
+    `volume` tells of the grid of several slices; it is null for single pictures and for cine loops.
+    """
 
     id: str
     object: Literal["file"] = "file"
@@ -28,6 +33,8 @@ class FileObject(BaseModel):
     purpose: Literal["vision"] = "vision"
     status: Literal["processed"] = "processed"
     frame: ImageRef
+    frame_count: int
+    volume: VolumeInfo | None
 
 
 class FileList(BaseModel):
@@ -48,10 +55,15 @@ def file_routes(services: Services) -> APIRouter:
 
     @router.post("/files")
     async def upload(
-        owner: owner_of, file: Annotated[UploadFile, File()], purpose: Annotated[str, Form(max_length=64)] = "vision"
+        owner: owner_of,
+        file: Annotated[list[UploadFile], File(min_length=1, max_length=MAX_FILES)],
+        purpose: Annotated[str, Form(max_length=64)] = "vision",
     ) -> FileObject:
-        """Upload an image: PNG, JPEG or DICOM. Only a de-identified copy is kept."""
-        uploaded = _file_object(await services.files.add(owner, _chunks(file)))
+        """Upload an image: PNG, JPEG, DICOM or NIfTI. Only a de-identified copy is kept.
+
+        Several parts, or one ZIP archive, are the files of one DICOM series.
+        """
+        uploaded = _file_object(await services.files.add(owner, *(_chunks(part) for part in file)))
         services.prefetcher.offer(uploaded.frame)
         return uploaded
 
@@ -86,12 +98,16 @@ def file_routes(services: Services) -> APIRouter:
 
 
 def _file_object(row: FileRow) -> FileObject:
+    facts = Facts.model_validate(row.facts) if row.facts is not None else None
+    count = facts.frames.count if facts else 1
     return FileObject(
         id=row.id,
         bytes=row.bytes,
         created_at=int(row.created_at),
         filename=row.filename,
         frame=ImageRef.model_validate(row.image),
+        frame_count=count,
+        volume=facts.volume if facts and count > 1 else None,
     )
 
 

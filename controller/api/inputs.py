@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from mmedagent.controller.api.services import Services
+from mmedagent.imaging.limits import MAX_FRAMES
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import ChatMessage
@@ -46,8 +47,14 @@ class ChatImagePart(BaseModel):
     image_url: DataUri
 
 
+SliceIndex = Annotated[int, Field(ge=0, le=MAX_FRAMES)]
+
+
 class FileId(BaseModel):
+    """`slice` is an extension: the frame of a volume that the question is about."""
+
     file_id: Identifier
+    slice: SliceIndex | None = None
 
 
 class ChatFilePart(BaseModel):
@@ -58,12 +65,12 @@ class ChatFilePart(BaseModel):
 class InputImagePart(BaseModel):
     type: Literal["input_image"]
     file_id: Identifier | None = None
+    slice: SliceIndex | None = None
     image_url: ImageUrl | None = None
 
 
-class InputFilePart(BaseModel):
+class InputFilePart(FileId):
     type: Literal["input_file"]
-    file_id: Identifier
 
 
 Part = Annotated[TextPart | ChatImagePart | ChatFilePart | InputImagePart | InputFilePart, Field(discriminator="type")]
@@ -129,10 +136,12 @@ async def _image_of(services: Services, owner: str, part: Part) -> tuple[ImageRe
         case ChatImagePart(image_url=DataUri(url=url)) | InputImagePart(file_id=None, image_url=str(url)):
             row = await services.files.add(owner, _decoded(url))
             return ImageRef.model_validate(row.image), row.id
-        case ChatFilePart(file=FileId(file_id=file_id)) | InputImagePart(file_id=str(file_id)):
-            return await services.files.image(owner, file_id), file_id
-        case InputFilePart(file_id=file_id):
-            return await services.files.image(owner, file_id), file_id
+        case (
+            ChatFilePart(file=FileId(file_id=file_id, slice=index))
+            | InputImagePart(file_id=str(file_id), slice=index)
+            | InputFilePart(file_id=file_id, slice=index)
+        ):
+            return await services.files.image(owner, file_id, index), file_id
         case _:
             raise InvalidRequestError("An image part needs a file_id or a data URI.")
 

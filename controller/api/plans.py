@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -31,7 +32,7 @@ def plan_routes(services: Services) -> APIRouter:
             messages=asked.messages,
             image=asked.image,
             planner=services.registry.planner_name(body.model),
-            find_image=lambda file_id: services.files.image(owner, file_id),
+            find_image=partial(services.files.image, owner),
         )
         ends_at = time.monotonic() + services.settings.turn_deadline_s
         tools = services.agent.available_tools(turn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -26,7 +27,6 @@ from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import TurnRow
 from mmedagent.controller.turns import Question
 from mmedagent.protocol.errors import ConflictError, InvalidRequestError, NotFoundError
-from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import ChatMessage
 from mmedagent.protocol.types import Identifier, JsonObject, ToolName
 
@@ -94,7 +94,7 @@ async def question_of(services: Services, owner: str, body: ResponseRequest) -> 
         tools=frozenset(body.allowed_tools) if body.allowed_tools is not None else None,
         store=body.store,
         background=body.background,
-        find_image=lambda file_id: services.files.image(owner, file_id),
+        find_image=partial(services.files.image, owner),
     )
 
 
@@ -130,7 +130,7 @@ async def rerun_question(services: Services, owner: str, response_id: str, body:
         reused=rerun.reused,
         tools=None if tools is None else frozenset(tools),
         background=body.background,
-        find_image=lambda one: services.files.image(owner, one),
+        find_image=partial(services.files.image, owner),
     )
 
 
@@ -168,10 +168,12 @@ async def _with_history(services: Services, owner: str, branch: Sequence[TurnRow
         if turn.status == "completed"
         for message in (ChatMessage(role="user", text=turn.question), ChatMessage(role="assistant", text=turn.answer))
     ]
-    image: ImageRef | None = asked.image
-    file_id = asked.file_id or next((turn.file_id for turn in reversed(branch) if turn.file_id), None)
-    if image is None and file_id is not None:
+    image, file_id = asked.image, asked.file_id
+    shown = None if image else next((turn for turn in reversed(branch) if turn.file_id), None)
+    if shown is not None and shown.file_id:
+        file_id = shown.file_id
+        seen = (await recorded(services, owner, shown.id)).started.image
         with suppress(NotFoundError):
-            image = await services.files.image(owner, file_id)
+            image = await services.files.image(owner, file_id, seen.slice if seen else None)
     room = min(MAX_HISTORY, MAX_MESSAGES - len(asked.messages))
     return Asked((*history[max(0, len(history) - room) :], *asked.messages), image, file_id)

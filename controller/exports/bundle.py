@@ -121,10 +121,13 @@ def _pictures(
     session: Session, blobs: FolderBlobStore, owner: str, files: Sequence[FileRow], results: Sequence[ToolResult]
 ) -> list[Picture]:
     """The frames and the artifacts that are still there, each once."""
-    frames = dict.fromkeys(row.frame_sha256 for row in files)
-    frames |= dict.fromkeys(sha256 for one in results for sha256 in one.provenance.input_sha256[1:2])
-    made = dict.fromkeys(artifact.sha256 for one in results for artifact in one.artifacts)
-    pictures = (_picture(session, blobs, owner, sha256, sha256 in frames) for sha256 in frames | made)
+    frames = dict.fromkeys((row.frame_sha256, row.source_sha256) for row in files)
+    made: dict[tuple[str, str], None] = {}
+    for one in results:
+        source, frame = [*one.provenance.input_sha256, "", ""][:2]
+        frames |= {(frame, source): None} if frame else {}
+        made |= dict.fromkeys((artifact.sha256, source) for artifact in one.artifacts)
+    pictures = (_picture(session, blobs, owner, key, key in frames) for key in frames | made)
     return [picture for picture in pictures if picture]
 
 
@@ -134,10 +137,14 @@ def _file(session: Session, owner: str, file_id: str) -> FileRow | None:
     return None
 
 
-def _picture(session: Session, blobs: FolderBlobStore, owner: str, sha256: str, is_frame: bool) -> Picture | None:
+def _picture(
+    session: Session, blobs: FolderBlobStore, owner: str, key: tuple[str, str], is_frame: bool
+) -> Picture | None:
+    """`key` is the sha256 of the picture and of the stored file that it is of."""
+    sha256, source = key
     path = blobs.path(sha256)
     try:
-        row = repository.artifact_of(session, owner, sha256)
+        row = repository.artifact_of(session, owner, sha256, source)
         size = path.stat().st_size
     except (NotFoundError, FileNotFoundError):
         return None

@@ -29,12 +29,15 @@ class FileRow(Base):
     source_sha256: Mapped[str] = mapped_column(String(64), index=True)
     frame_sha256: Mapped[str] = mapped_column(String(64), index=True)
     image: Mapped[dict[str, Any]] = mapped_column(JSON)
+    facts: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
 class ArtifactRow(Base):
     """A blob that its owner may read: a display frame, a mask, an overlay.
 
-    `source_sha256` is the stored file that it shows or was made from, with which it is deleted.
+    `source_sha256` is the stored file that it shows or was made from, with which it is deleted; empty where there is
+    none. Slices of two files may look the same: then the blob has a row for each file. A frame has its `slice`, what a
+    tool made has the `frame_sha256` of the frame that it was made from.
     """
 
     __tablename__ = "artifacts"
@@ -43,19 +46,36 @@ class ArtifactRow(Base):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     media_type: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[float] = mapped_column(Float)
-    source_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    source_sha256: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    frame_sha256: Mapped[str | None] = mapped_column(String(64))
+    slice: Mapped[int | None] = mapped_column(Integer)
 
     @classmethod
-    def of(cls, owner: str, sha256: str, media_type: str, source_sha256: str | None) -> ArtifactRow:
+    def of(
+        cls,
+        owner: str,
+        sha256: str,
+        media_type: str,
+        source_sha256: str | None,
+        *,
+        frame_sha256: str | None = None,
+        slice_index: int | None = None,
+    ) -> ArtifactRow:
         return cls(
-            owner=owner, sha256=sha256, media_type=media_type, created_at=time.time(), source_sha256=source_sha256
+            owner=owner,
+            sha256=sha256,
+            media_type=media_type,
+            created_at=time.time(),
+            source_sha256=source_sha256 or "",
+            frame_sha256=frame_sha256,
+            slice=slice_index,
         )
 
     @classmethod
     def of_result(cls, owner: str, result: ToolResult) -> list[ArtifactRow]:
-        """What a tool made, from the image that it names first among its inputs."""
-        source = next(iter(result.provenance.input_sha256), None)
-        return [cls.of(owner, one.sha256, one.media_type, source) for one in result.artifacts]
+        """What a tool made, from the image that it names among its inputs: first the stored file, then the frame."""
+        source, frame = [*result.provenance.input_sha256, None, None][:2]
+        return [cls.of(owner, one.sha256, one.media_type, source, frame_sha256=frame) for one in result.artifacts]
 
 
 class ConversationRow(Base):

@@ -31,6 +31,15 @@ def owners_of(session: Session, source_sha256: str) -> Sequence[str]:
     return session.scalars(rows).all()
 
 
+def file_with_source(session: Session, owner: str, source_sha256: str) -> FileRow:
+    """A file of which that is the stored source."""
+    rows = sa.select(FileRow).where(FileRow.owner == owner, FileRow.source_sha256 == source_sha256)
+    row = session.scalars(rows.limit(1)).first()
+    if row is None:
+        raise NotFoundError("The file of this image has been deleted.")
+    return row
+
+
 def delete_file(session: Session, owner: str, file_id: str) -> list[str]:
     """Delete a file with its frame and everything that tools made from it.
 
@@ -58,11 +67,24 @@ def keep_artifacts(session: Session, rows: Sequence[ArtifactRow]) -> None:
         session.merge(row)
 
 
-def artifact_of(session: Session, owner: str, sha256: str) -> ArtifactRow:
-    row = session.get(ArtifactRow, (owner, sha256))
+def artifact_of(session: Session, owner: str, sha256: str, source_sha256: str | None = None) -> ArtifactRow:
+    """An artifact, of this very file where its source is given: another file may have an equal one."""
+    rows = sa.select(ArtifactRow).where(ArtifactRow.owner == owner, ArtifactRow.sha256 == sha256)
+    if source_sha256 is not None:
+        rows = rows.where(ArtifactRow.source_sha256 == source_sha256)
+    row = session.scalars(rows.limit(1)).first()
     if row is None:
         raise NotFoundError("There is no such artifact.")
     return row
+
+
+def slice_of_artifact(session: Session, owner: str, source_sha256: str, sha256: str) -> int | None:
+    """The slice of a file that an artifact of it was made from, where that is known. Raises `NotFoundError`."""
+    row = session.get(ArtifactRow, (owner, sha256, source_sha256))
+    if row is None:
+        raise NotFoundError("There is no such artifact of this file.")
+    frame = session.get(ArtifactRow, (owner, row.frame_sha256 or sha256, source_sha256))
+    return frame.slice if frame else None
 
 
 def conversation_of(session: Session, owner: str, conversation_id: str) -> ConversationRow:

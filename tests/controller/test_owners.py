@@ -16,11 +16,14 @@ from support.images import png_bytes
 from support.keys import client, make_key
 from support.problems import assert_problem
 from support.script import action, answer, rule, told
+from support.series import brain, nifti_bytes
+from support.studies import BOX, BoxMaskTool
 from support.system import System, running_controller
 from support.tools import CallingTool, EchoTool, MaskTool
 
 METHODS = ("get", "put", "post", "patch", "delete")
-TOOLS = (MaskTool(), EchoTool(), CallingTool())
+TOOLS = (BoxMaskTool(), MaskTool(), EchoTool(), CallingTool())
+MASK = action("boxmask", boxes=[BOX])
 
 
 @dataclass
@@ -64,12 +67,12 @@ def upload(who: httpx.Client, content: bytes) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def households(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Households]:
-    with running_controller(tmp_path_factory.mktemp("system"), expected_tools=("mask", "echo")) as system:
+    with running_controller(tmp_path_factory.mktemp("system"), expected_tools=("boxmask", "echo")) as system:
         clients = [client(system, make_key(system, name)) for name in ("alice", "bob")]
         alice, bob = clients
-        file = upload(alice, png_bytes(seed=1))
+        file = upload(alice, nifti_bytes(*brain(32, 24, 4)))
         system.add_tools(TOOLS)
-        rules = [told("outline", action("mask")), told("look", action("mask", image=file["id"]))]
+        rules = [told("outline", MASK), told("look", action("boxmask", boxes=[BOX], image=file["id"]))]
         system.add_script([*rules, rule("", answer("Hello."))])
         system.wait_until_ready()
         response = ask(alice, "outline", file["id"]).json()
@@ -82,7 +85,7 @@ def households(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Households]
             "call_id": call["id"].removeprefix("mcp_"),
             "index": "0",
             "format": "json",
-            "name": "mask",
+            "name": "boxmask",
         }
         yield Households(system, alice, bob, client(system, None), ids)
 

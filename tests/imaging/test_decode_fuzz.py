@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from mmedagent.imaging.decode import decode_file
 from mmedagent.protocol.errors import TooLargeError, UnreadableImageError, UnsupportedImageError
+from support.series import brain, nifti_bytes, series_files, zip_bytes
 
 SaveBytes = Callable[[bytes], Path]
 
@@ -33,7 +35,17 @@ SOUND_FILES = [
     picture("JPEG"),
     *((DICOM_FOLDER / name).read_bytes() for name in ("MR_small.dcm", "MR_small_RLE.dcm", "SC_rgb_small_odd.dcm")),
 ]
-STARTS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", bytes(128) + b"DICM"]
+NIFTI_FILE = nifti_bytes(*brain(20, 16, 3))
+SOUND_FILES += [NIFTI_FILE, gzip.compress(NIFTI_FILE, 1), zip_bytes(series_files(*brain(8, 8, 3)))]
+STARTS = [
+    b"",
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    bytes(128) + b"DICM",
+    b"\x1f\x8b\x08",
+    b"PK\x03\x04",
+    NIFTI_FILE[:352],
+]
 CHANGES = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=8)
 
 examples = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
