@@ -18,6 +18,7 @@ from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, TurnRow
 from mmedagent.controller.turn import TurnInput
+from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.errors import CancelledError, MMedAgentError
 from mmedagent.protocol.events import CallEnded, StoredEvent, TurnCompleted, TurnFailed, TurnStarted
 from mmedagent.protocol.invocation import ImageRef, ToolResult
@@ -57,6 +58,7 @@ class Turns:
         Raises `UnavailableError` without a planner, `NotFoundError` for a model that none of them is.
         """
         planner = self._agent.registry.planner_name(question.model)
+        earlier = await self._earlier(question)
         turn_id = uuid.uuid4().hex[:24]
         conversation_id = question.conversation_id or new_conversation_id()
         model = planner.removeprefix(PLANNER_PREFIX)
@@ -71,12 +73,19 @@ class Turns:
             planner=planner,
             find_image=question.find_image,
             tools=question.tools,
+            earlier=earlier,
         )
         live.emit(
             TurnStarted(turn_id=turn_id, conversation_id=conversation_id, planner=planner.removeprefix(PLANNER_PREFIX))
         )
         live.start(asyncio.create_task(self._run(turn, live, question)))
         return live
+
+    async def _earlier(self, question: Question) -> tuple[Claim, ...]:
+        conversation_id = question.conversation_id
+        if conversation_id is None:
+            return ()
+        return await self._database.read(lambda session: repository.claims_of(session, question.owner, conversation_id))
 
     async def _run(self, turn: TurnInput, live: LiveTurn, question: Question) -> None:
         started, outcome = time.perf_counter(), "completed"

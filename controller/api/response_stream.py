@@ -139,7 +139,7 @@ class ResponseStream:
         yield from self._stop_thinking()
         if self._answer is None:
             yield from self._write(event.answer)
-        item = message_item(self._turn_id, event.answer)
+        item = message_item(self._turn_id, event.answer, claims=event.claims)
         place = {**self._place(item), "content_index": 0}
         yield {"type": "response.output_text.done", **place, "text": event.answer, "logprobs": []}
         yield {"type": "response.content_part.done", **place, "part": text_part(event.answer)}

@@ -8,9 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, FileRow, TurnRow
+from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.errors import NotFoundError
 
 MAX_ROWS = 500
+MAX_ANSWERS = 20
+"""So many earlier answers of a conversation are what a later one can repeat."""
 
 
 def file_of(session: Session, owner: str, file_id: str) -> FileRow:
@@ -95,6 +98,15 @@ def events_of(session: Session, owner: str, turn_id: str) -> Sequence[EventRow]:
     """The events of a turn, in their order."""
     rows = sa.select(EventRow).join(TurnRow).where(TurnRow.owner == owner, EventRow.turn_id == turn_id)
     return session.scalars(rows.order_by(EventRow.sequence)).all()
+
+
+def claims_of(session: Session, owner: str, conversation_id: str) -> tuple[Claim, ...]:
+    """The claims of the last answers of a conversation, the oldest first."""
+    completed = EventRow.body["type"].as_string() == "turn.completed"
+    rows = sa.select(EventRow.body).join(TurnRow).where(TurnRow.owner == owner, completed)
+    rows = rows.where(TurnRow.conversation_id == conversation_id).order_by(TurnRow.created_at.desc())
+    bodies = session.scalars(rows.limit(MAX_ANSWERS)).all()
+    return tuple(Claim.model_validate(one) for body in reversed(bodies) for one in body.get("claims", ()))
 
 
 def close_interrupted_turns(session: Session) -> int:
