@@ -73,7 +73,7 @@ class FindingSources:
         name = min(names, key=lambda one: one.entry != source.entry)
         agrees = not name.ranked or self._agrees(place, name, source)
         if agrees:
-            source.speak_of(name.entry)
+            source.entry = name.entry if name.entry is not None else source.entry
         return source.claim(place, "finding", name.pointer, name.score, supported=agrees)
 
     def _agrees(self, place: Place, name: Name, source: Source) -> bool:
@@ -119,6 +119,7 @@ class FindingSources:
         return _DENIAL.search(clause) is not None and _HEDGE.search(clause) is None
 
     def _clause(self, place: Place) -> str:
+        """The words around a name in its clause."""
         sentence = self.answer.sentence_at(place.start)
         start, end = sentence.start, sentence.end
         for match in _CLAUSE_END.finditer(self.answer.text, start, end):
@@ -126,7 +127,7 @@ class FindingSources:
                 end = match.start()
                 break
             start = match.end()
-        return self.answer.text[start:end]
+        return f"{self.answer.text[start : place.start]}_{self.answer.text[place.end : end]}"
 
     @cached_property
     def _asked(self) -> set[Words]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 from mmedagent.controller.evidence.fields import Entry, Fields, Value, tokens_of
 from mmedagent.controller.evidence.quantities import Group, Number, factor, quantities
@@ -52,6 +53,8 @@ class NumberSources:
 
     def _of_number(self, number: Number) -> Claim:
         place = self._place(number)
+        if not isfinite(number.value):
+            return without_call(place, "number", False)
         sources = cited_first(self.sources, self.answer.cited_at(number.start))
         for source in sources:
             value = self._in_result(source, number)
@@ -69,12 +72,12 @@ class NumberSources:
         place = self._place(group)
         sources = cited_first(self.sources, self.answer.cited_at(group.start))
         for source in sources:
-            value = _listed(source.fields, group, source.spoken)
+            value = _listed(source.fields, group, source)
             if value is not None:
                 source.speak_of(value.entry)
                 return source.claim(place, "number", value.pointer, value.score)
         for source in sources:
-            if _listed(source.parameters, group, ()) is not None:
+            if _listed(source.parameters, group) is not None:
                 return source.claim(place, "number", None)
         if any(_all_say(group.numbers, [one.value for one in asked.numbers]) for asked in self._asked_groups):
             return without_call(place, "number", True)
@@ -191,8 +194,8 @@ def _sums_to(total: Value, number: Number) -> bool:
     return scale is not None and number.says(total.value / scale)
 
 
-def _listed(fields: Fields, group: Group, spoken: Collection[Entry]) -> Value | None:
-    """The list that rounds to a group, preferably of an entry that was not spoken of yet."""
+def _listed(fields: Fields, group: Group, source: Source | None = None) -> Value | None:
+    """The list that rounds to a group, preferably of an entry of which no value was given yet."""
     first = group.numbers[0]
     scales = {unit: factor(first.unit, unit) if first.unit else 1.0 for unit in {"", *fields.units}}
     found: list[Value] = []
@@ -202,7 +205,9 @@ def _listed(fields: Fields, group: Group, spoken: Collection[Entry]) -> Value | 
                 break
             if scales.get(whole.unit) == scale and _all_say(group.numbers, [value / scale for value in values]):
                 found.append(whole)
-    return min(found, key=lambda one: one.entry in spoken, default=None)
+    if source is None:
+        return next(iter(found), None)
+    return min(found, key=lambda one: (one.entry in source.spoken, one.entry != source.entry), default=None)
 
 
 def _all_say(numbers: Sequence[Number], values: Sequence[float]) -> bool:

@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 @dataclass
 class Source:
-    """One call. `entry` is the entry of its lists that the answer spoke of last, `spoken` are all so far."""
+    """One call. `entry` is what the answer spoke of last, `spoken` are the entries of which it gave a value so far."""
 
     number: int
     action: Action

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import pairwise
 from typing import NamedTuple
@@ -49,15 +49,16 @@ class Names:
         tokens = list(words_in(text))
         place = 0
         while place < len(tokens):
-            words = self._at(text, tokens, place)
+            words = self.longest_at(text, tokens, place)
             if words is None:
                 place += 1
                 continue
             yield Found(tokens[place].start, tokens[place + len(words) - 1].end, words)
             place += len(words)
 
-    def _at(self, text: str, tokens: list[Word], place: int) -> Words | None:
-        others = self._others._at(text, tokens, place) if self._others is not None else None
+    def longest_at(self, text: str, tokens: list[Word], place: int) -> Words | None:
+        """The longest name that begins with the token at `place`."""
+        others = self._others.longest_at(text, tokens, place) if self._others is not None else None
         for words in self._by_first.get(tokens[place].stem, ()):
             if others is not None and len(others) >= len(words):
                 break
@@ -77,6 +78,7 @@ def words_of(name: str) -> Words:
     return words if len(words) <= MAX_WORDS else ()
 
 
+@lru_cache(maxsize=8_192)
 def stem(word: str) -> str:
     """The word in lower case, without the ending of the plural."""
     word = word.casefold()

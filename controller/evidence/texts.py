@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 
 _SENTENCE_END = re.compile(
-    r"[.!?][”\"')\]]*(?:[ \t]*\[\d{1,3}\])*\s+|\[\d{1,3}\][ \t]+(?=[A-Z“])|\n+",
+    r"[.!?][”\"')\]]*(?:[ \t]*\[\d{1,3}\])*(?:\s+|\Z)|\[\d{1,3}\][ \t]+(?=[A-Z“])|\n+",
 )
 _QUOTATION = re.compile(r"“[^“”]*”")
 _MARKER = re.compile(r"\[(\d{1,3})\]")
