@@ -41,14 +41,20 @@ def _by_start(*lists: Sequence[Claim]) -> Iterator[Claim]:
 
 
 def _traced(answer: Answer, basis: Basis, sources: Sequence[Source], taken: Sequence[Claim]) -> Iterator[Claim]:
-    """The claims of numbers and names, from the first to the last, where nothing else is claimed."""
+    """The claims of numbers and names, from the first to the last, where nothing else is claimed.
+
+    What is in an example of a card, quoted as a proposal what to ask, claims nothing.
+    """
     numbers, names = NumberSources(answer, basis, sources), FindingSources(answer, basis, sources)
     found = merge(names.names(), quantities(answer.text), key=lambda one: one.start)
+    examples = {" ".join(one.ask.split()) for card in basis.cards.values() for one in card.examples}
     end, place, count = 0, 0, 0
     for one in found:
         while place < len(taken) and taken[place].end <= one.start:
             place += 1
         if one.start < end or (place < len(taken) and taken[place].start < one.end):
+            continue
+        if answer.quotation_at(one.start) in examples:
             continue
         end, count = one.end, count + 1
         if count > MAX_TRACED:

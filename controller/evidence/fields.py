@@ -211,7 +211,7 @@ def at(data: JsonValue, path: Path) -> JsonValue:
 
 def score_of(data: JsonObject, path: Path) -> float | None:
     """What the tool itself gives for a field: its object's score, or the number beside it in `scores`."""
-    for length in range(len(path) - 1, 0, -1):
+    for length in range(len(path) - 1, -1, -1):
         holder = at(data, path[:length])
         if isinstance(holder, dict):
             for key in ("score", "probability"):

@@ -55,8 +55,14 @@ class Answer:
         return self.sentences[max(0, bisect_right(starts, position) - 1)] if starts else Span(0, 0)
 
     def is_quoted(self, position: int) -> bool:
+        return self.quotation_at(position) != ""
+
+    def quotation_at(self, position: int) -> str:
+        """What stands between the quotation marks around a position; "" where there are none."""
         place = bisect_right(self._quotation_starts, position) - 1
-        return place >= 0 and position < self._quotations[place].end
+        if place < 0 or position >= self._quotations[place].end:
+            return ""
+        return self.text[self._quotations[place].start + 1 : self._quotations[place].end - 1]
 
     def markers_in(self, span: Span) -> list[Marker]:
         first, last = (bisect_left(self._marker_starts, place) for place in (span.start, span.end))
