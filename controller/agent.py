@@ -59,7 +59,7 @@ class Agent:
         """End the turn with the plan's answer, which tells of every failed call, and with its evidence."""
         basis = Basis(turn.messages[-1].text, steps, self.registry.tools(), turn.image, turn.earlier)
         answer, claims = with_evidence(plan.value, basis)
-        if answer.startswith(plan.value) and answer != plan.value:
+        if answer != plan.value and answer.startswith(plan.value):
             emit(AnswerWritten(text=answer.removeprefix(plan.value)))
         emit(TurnCompleted(thoughts=plan.thoughts, answer=answer, claims=claims))
         return plan.model_copy(update={"value": answer})

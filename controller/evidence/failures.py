@@ -34,7 +34,7 @@ def disclosed(text: str, sources: Sequence[Source]) -> str:
     added = " ".join(dict.fromkeys(missing))
     room = MAX_TEXT - len(added) - 3
     kept = text if len(text) <= room else f"{text[:room]}…"
-    return f"{kept}\n\n{added}" if kept.strip() else added
+    return f"{kept}\n\n{added}" if kept else added
 
 
 def failure_claims(answer: Answer, sources: Sequence[Source]) -> Iterator[Claim]:

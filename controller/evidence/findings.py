@@ -23,6 +23,9 @@ _DENIAL = re.compile(
 _HEDGE = re.compile(r"\b(?:be|been|not|is) (?:excluded|ruled out)\b", re.IGNORECASE)
 _SEARCH = re.compile(r"\b(?:search|look|ask)(?:ed|ing)?\b", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"[;:]|\b(?:but|however|although|whereas)\b", re.IGNORECASE)
+_LISTS = ("/phrases", "/boxes", "/masks")
+"""Where what was looked for would be."""
+
 _WITH_NUMBER = re.compile(r"[^.;\n\[]{0,12}?\d")
 
 
@@ -80,10 +83,14 @@ class FindingSources:
         """Whether what is said of a name fits its probability."""
         if name.score is None or self._is_quoted(place, source):
             return True
-        if self._is_denied(place):
-            return name.score < LIKELY
         best = max((one.score for one in source.fields.names if one.ranked and one.score is not None), default=0.0)
-        return name.score >= min(UNLIKELY, best) or _WITH_NUMBER.match(self.answer.text, place.end) is not None
+        return self._allows(place, name.score, min(UNLIKELY, best))
+
+    def _allows(self, place: Place, score: float, stated_from: float = UNLIKELY) -> bool:
+        """Whether a probability allows to deny a name, where that is done, or else to state it."""
+        if self._is_denied(place):
+            return score < LIKELY
+        return score >= stated_from or _WITH_NUMBER.match(self.answer.text, place.end) is not None
 
     def _is_quoted(self, place: Place, source: Source) -> bool:
         """Whether the sentence is the tool's own."""
@@ -100,9 +107,11 @@ class FindingSources:
         asked = {findings().get(one, one) for one in source.prompts} | source.prompts
         if not isinstance(source.outcome, ToolResult) or not asked & said:
             return None
-        field = next((f"/{key}" for key in ("phrases", "boxes", "masks") if key in source.outcome.data), "")
-        told = self._is_denied(place) or _SEARCH.search(self._clause(place)) is not None
-        return source.claim(place, "finding", field, supported=told)
+        field = next((one for one in _LISTS if one[1:] in source.outcome.data), "")
+        return source.claim(place, "finding", field, supported=self._tells_of_search(place))
+
+    def _tells_of_search(self, place: Place) -> bool:
+        return self._is_denied(place) or _SEARCH.search(self._clause(place)) is not None
 
     def _outside(self, place: Place, found: Found, words: Words, sentence: Span) -> Claim | None:
         """The user's own words, a name of an earlier answer, or nothing."""
@@ -110,9 +119,18 @@ class FindingSources:
             return without_call(place, "finding", True)
         earlier = self._earlier.get(place.text.casefold())
         if earlier is not None:
-            return repeated(place, earlier)
+            return repeated(place, earlier, supported=self._still_fits(place, earlier))
         is_question = self.answer.text[sentence.start : sentence.end].rstrip().endswith("?")
         return None if is_question or found.words not in findings() else without_call(place, "finding", False)
+
+    def _still_fits(self, place: Place, earlier: Claim) -> bool:
+        """Whether what is said now fits the result that an earlier claim of the same name rests on."""
+        field = earlier.field or ""
+        if field in _LISTS:
+            return self._tells_of_search(place)
+        if earlier.score is None or not field.startswith(("/labels/", "/probabilities/")):
+            return True
+        return self._allows(place, earlier.score)
 
     def _is_denied(self, place: Place) -> bool:
         clause = self._clause(place)

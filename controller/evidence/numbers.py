@@ -95,13 +95,14 @@ class NumberSources:
 
     def _of_entries(self, source: Source, number: Number) -> Value | None:
         """ "mask 2" is an entry of a list; "3 more" are the entries that were not spoken of yet."""
-        before = self.answer.text[max(0, number.start - 12) : number.start]
-        more = _MORE.match(self.answer.text, number.end) is not None
-        for places, pointer in source.fields.groups:
-            if more and number.value == len(places - source.spoken) < len(places):
+        text = self.answer.text
+        is_rest = _MORE.match(text, number.end) is not None
+        is_entry = _ORDINAL.search(text, max(0, number.start - _AROUND), number.start) is not None
+        for places, pointer in source.fields.groups if is_rest or is_entry else ():
+            if is_rest and number.value == len(places - source.spoken) < len(places):
                 source.spoken.update(places)
                 return Value(number.value, pointer, "", None, None)
-            if _ORDINAL.search(before) and number.value - 1 in places:
+            if is_entry and number.value - 1 in places:
                 entry = int(number.value) - 1
                 return Value(number.value, f"{pointer}/{entry}", "", entry, None)
         return None

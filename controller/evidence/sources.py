@@ -133,6 +133,6 @@ def without_call(place: Place, kind: ClaimKind, supported: bool, input_sha256: t
     )
 
 
-def repeated(place: Place, claim: Claim) -> Claim:
+def repeated(place: Place, claim: Claim, supported: bool = True) -> Claim:
     """An earlier claim that is made again."""
-    return claim.model_copy(update={"start": place.start, "end": place.end, "text": place.text})
+    return claim.model_copy(update={"start": place.start, "end": place.end, "text": place.text, "supported": supported})

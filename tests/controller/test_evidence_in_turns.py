@@ -10,7 +10,7 @@ import pytest
 
 from mmedagent.protocol.errors import MMedAgentError
 from mmedagent.protocol.invocation import ToolCall
-from mmedagent.serving.tool import ToolContext, ToolOutput
+from mmedagent.serving.tool import Tool, ToolContext, ToolOutput
 from support.script import action, answer, plan, rule
 from support.system import System, running_system
 from support.tools import BrokenTool, EchoTool, make_card
@@ -41,7 +41,7 @@ class MeasureTool:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    tools = [MeasureTool(), BrokenTool(), EchoTool()]
+    tools: list[Tool] = [MeasureTool(), BrokenTool(), EchoTool()]
     with running_system(tmp_path_factory.mktemp("system"), RULES, tools) as running:
         yield running
 
