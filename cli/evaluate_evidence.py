@@ -178,7 +178,7 @@ def _table(figures: EvidenceFigures) -> Table:
         ("changed numbers that are marked", figures.changed_marked, figures.changed, "100 %"),
         ("turns with a tool call", figures.turns_with_calls, figures.turns, ""),
         ("turns with a failed call that do not say so", len(figures.undisclosed), figures.turns_with_failures, "0 %"),
-        ("claims without a source", figures.unsupported, figures.claims, ""),
+        ("claims without a source", len(figures.unsupported), figures.claims, ""),
     ]
     for name, count, total, target in rows:
         table.add_row(name, f"{count}", f"{total}", f"{count / total:.1%}" if total else "", target)

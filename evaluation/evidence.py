@@ -81,7 +81,7 @@ class EvidenceFigures(BaseModel):
     turns_with_failures: int = 0
     undisclosed: list[str] = []
     claims: int = 0
-    unsupported: int = 0
+    unsupported: list[str] = []
     tool_numbers: int = 0
     resolved: int = 0
     repeated: int = 0
@@ -110,7 +110,7 @@ class EvidenceCount:
         one.turns += 1
         one.turns_with_calls += bool(turn.calls)
         one.claims += len(turn.claims)
-        one.unsupported += sum(not claim.supported for claim in turn.claims)
+        one.unsupported += [f"{turn.name}: {claim.text}" for claim in turn.claims if not claim.supported]
         failed = [call for call in turn.calls if call.data is None]
         one.turns_with_failures += bool(failed)
         if failed and not any(claim.kind == "failure" for claim in turn.claims):
