@@ -9,7 +9,7 @@ from functools import cached_property
 
 from mmedagent.controller.evidence.fields import Name
 from mmedagent.controller.evidence.sources import Basis, Place, Source, cited_first, repeated, without_call
-from mmedagent.controller.evidence.terms import Found, Names, Words, finding_names, findings
+from mmedagent.controller.evidence.terms import Found, Names, Words, finding_names, findings, words_of
 from mmedagent.controller.evidence.texts import Answer, Span
 from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.invocation import ToolResult
@@ -43,9 +43,9 @@ class FindingSources:
     _told: set[tuple[int, Words]] = field(default_factory=set)
 
     def names(self) -> Iterator[Found]:
-        """Every name in the answer that a result, a search or the closed list has."""
+        """Every name in the answer that a result, a search, an earlier answer or the closed list has."""
         known = (way for source in self.sources for way in (*source.names, *source.prompts))
-        yield from Names(known, finding_names()).find(self.answer.text)
+        yield from Names((*known, *self._earlier), finding_names()).find(self.answer.text)
 
     def claim(self, found: Found) -> Claim | None:
         """The claim of a name, or None where it claims nothing or repeats its sentence."""
@@ -117,9 +117,10 @@ class FindingSources:
         """The user's own words, a name of an earlier answer, or nothing."""
         if words in self._asked:
             return without_call(place, "finding", True)
-        earlier = self._earlier.get(place.text.casefold())
-        if earlier is not None:
-            return repeated(place, earlier, supported=self._still_fits(place, earlier))
+        earlier = self._earlier.get(found.words) or self._earlier.get(words)
+        if earlier:
+            fitting = next((one for one in earlier if self._still_fits(place, one)), None)
+            return repeated(place, fitting or earlier[0], supported=fitting is not None)
         is_question = self.answer.text[sentence.start : sentence.end].rstrip().endswith("?")
         return None if is_question or found.words not in findings() else without_call(place, "finding", False)
 
@@ -153,5 +154,12 @@ class FindingSources:
         return {findings().get(one.words, one.words) for one in known.find(self.basis.question)}
 
     @cached_property
-    def _earlier(self) -> dict[str, Claim]:
-        return {one.text.casefold(): one for one in self.basis.earlier if one.kind == "finding" and one.supported}
+    def _earlier(self) -> dict[Words, list[Claim]]:
+        """Claims of earlier answers by what they name, the newest first."""
+        found: dict[Words, list[Claim]] = {}
+        for one in reversed(self.basis.earlier):
+            words = words_of(one.text)
+            for way in {words, findings().get(words, words)} - {()}:
+                if one.kind == "finding" and one.supported:
+                    found.setdefault(way, []).append(one)
+        return found

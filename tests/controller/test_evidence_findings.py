@@ -97,6 +97,23 @@ def test_a_later_answer_cannot_turn_an_earlier_finding_into_its_opposite() -> No
     assert [(one.supported, one.call_id) for one in found] == [(False, "call_1")] * 3
 
 
+def test_a_name_of_an_earlier_answer_is_known_whole() -> None:
+    passage = {"passages": [{"text": "Bleeding.", "condition": "Intracerebral haemorrhage", "score": 0.6}]}
+    earlier = claims("Intracerebral haemorrhage, Overview. [1]", of_result("retrieval", passage))
+    (again,) = claims("It was intracerebral haemorrhage.", Basis("And?", earlier=earlier))
+    assert (again.text, again.supported, again.score) == ("intracerebral haemorrhage", True, 0.6)
+
+
+def test_of_several_earlier_sources_one_must_fit() -> None:
+    passage = {"passages": [{"text": "A pneumothorax can be small.", "condition": "Chest", "score": 0.6}]}
+    earlier = [
+        *claims("A pneumothorax can be small.", of_result("retrieval", passage)),
+        *claims("Pneumothorax 3%.", of_result("report_generation", REPORT)),
+    ]
+    again = claims("As I said, a pneumothorax can be small.", Basis("And?", earlier=earlier))
+    assert [(one.supported, one.field) for one in again] == [(True, "/passages/0/text")]
+
+
 def test_findings_of_the_shipped_checkpoints_are_in_the_closed_list() -> None:
     report = json.loads((ROOT / "models/report_generation/config.json").read_text())["classifier"]["findings"]
     names = [*report]
