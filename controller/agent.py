@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 
 from mmedagent.controller.actions import Actions
+from mmedagent.controller.evidence.answers import with_evidence
+from mmedagent.controller.evidence.sources import Basis
 from mmedagent.controller.registry import Registry
 from mmedagent.controller.routing import Router
 from mmedagent.controller.turn import Emit, TurnInput
@@ -50,12 +53,20 @@ class Agent:
             else:
                 plan = await self.plan(turn, tools if len(steps) < self.max_steps else {}, steps, ends_at, emit)
             if not plan.actions:
-                emit(TurnCompleted(thoughts=plan.thoughts, answer=plan.value))
-                return plan
+                return await self.answered(turn, plan, steps, emit)
             if len(steps) >= self.max_steps:
                 raise MalformedPlanError(f"The planner wanted more than {self.max_steps} rounds of actions.")
             emit(PlanMade(step=len(steps) + 1, plan=plan))
             steps.append(Step(plan=plan, outcomes=await actions.run(plan.actions, ends_at)))
+
+    async def answered(self, turn: TurnInput, plan: Plan, steps: list[Step], emit: Emit) -> Plan:
+        """End the turn with the plan's answer, which tells of every failed call, and with its evidence."""
+        basis = Basis(turn.messages[-1].text, steps, self.registry.tools(), turn.image, turn.earlier)
+        answer, claims = await asyncio.to_thread(with_evidence, plan.value, basis)
+        if answer != plan.value and answer.startswith(plan.value):
+            emit(AnswerWritten(text=answer.removeprefix(plan.value)))
+        emit(TurnCompleted(thoughts=plan.thoughts, answer=answer, claims=claims))
+        return plan.model_copy(update={"value": answer})
 
     def available_tools(self, turn: TurnInput) -> dict[str, ToolCard]:
         cards = self.registry.tools()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.events import TurnEvent
 from mmedagent.protocol.invocation import ImageRef, Outcome
 from mmedagent.protocol.plan import ChatMessage, Plan
@@ -28,6 +29,7 @@ class TurnInput:
 
     `find_image` resolves the owner's file ids, and gives other slices of an image. `plans` are the first plans of the
     turn when they are made already. `reused` are the calls, by their number in the turn, that are not made again.
+    `earlier` are the claims of earlier answers of the branch, the oldest first.
     """
 
     turn_id: str
@@ -39,3 +41,4 @@ class TurnInput:
     tools: frozenset[str] | None = None
     plans: tuple[Plan, ...] = ()
     reused: Mapping[int, PastCall] = field(default_factory=dict)
+    earlier: tuple[Claim, ...] = ()

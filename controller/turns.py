@@ -19,6 +19,7 @@ from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, TurnRow
 from mmedagent.controller.turn import FindImage, PastCall, TurnInput
+from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.errors import CancelledError, MMedAgentError, UnavailableError
 from mmedagent.protocol.events import CallEnded, StoredEvent, TurnCompleted, TurnFailed, TurnStarted
 from mmedagent.protocol.invocation import ImageRef, ToolResult
@@ -82,6 +83,7 @@ class Turns:
         Raises `UnavailableError` without a planner, `NotFoundError` for a model that none of them is.
         """
         planner = self._agent.registry.planner_name(question.model)
+        earlier = await self._earlier(question)
         started = TurnStarted(
             turn_id=uuid.uuid4().hex[:24],
             conversation_id=question.conversation_id or new_conversation_id(),
@@ -102,6 +104,7 @@ class Turns:
             tools=question.tools,
             plans=question.plans,
             reused=question.reused,
+            earlier=earlier,
         )
         live = LiveTurn(
             question.owner, started, lambda event: self._keep(question, turn.turn_id, event), question.background
@@ -116,6 +119,12 @@ class Turns:
 
     def _forget_later(self, turn_id: str) -> None:
         asyncio.get_running_loop().call_later(LINGER_S, self._live.pop, turn_id, None)
+
+    async def _earlier(self, question: Question) -> tuple[Claim, ...]:
+        parent = question.parent
+        if parent is None:
+            return ()
+        return await self._database.read(lambda session: repository.claims_of(session, question.owner, parent))
 
     async def _run(self, turn: TurnInput, live: LiveTurn) -> None:
         started, outcome = time.perf_counter(), "completed"

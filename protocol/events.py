@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mmedagent.protocol.claims import Claims
 from mmedagent.protocol.errors import Problem
 from mmedagent.protocol.invocation import ImageRef, Outcome, ToolProgress
 from mmedagent.protocol.plan import Plan
@@ -85,9 +86,12 @@ class AnswerWritten(WireType):
 
 
 class TurnCompleted(WireType):
+    """The answer, and what each claim in it rests on."""
+
     type: Literal["turn.completed"] = "turn.completed"
     thoughts: Text
     answer: Text
+    claims: Claims = ()
 
 
 class TurnFailed(WireType):

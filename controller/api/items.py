@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmedagent.controller.store.models import TurnRow
+from mmedagent.protocol.claims import Claims
 from mmedagent.protocol.events import (
     CallEnded,
     CallStarted,
@@ -106,9 +107,13 @@ def text_part(text: str) -> Item:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def message_item(turn_id: str, text: str, status: str = "completed") -> Item:
+def message_item(turn_id: str, text: str, status: str = "completed", claims: Claims = ()) -> Item:
+    """An answer. The extension `mmedagent` has its claims once it is complete."""
     content = [text_part(text)] if text else []
-    return {"id": f"msg_{turn_id}", "type": "message", "role": "assistant", "status": status, "content": content}
+    item: Item = {"id": f"msg_{turn_id}", "type": "message", "role": "assistant", "status": status, "content": content}
+    if status == "completed":
+        item["mmedagent"] = {"claims": [claim.model_dump(mode="json") for claim in claims]}
+    return item
 
 
 def question_item(turn: TurnRow) -> Item:
@@ -142,7 +147,7 @@ def items_of(turn_id: str, events: Iterable[TurnEvent]) -> list[Item]:
                 _add(items, call_item(outcome.call_id, outcome.tool, given, outcome))
             case TurnCompleted():
                 _add(items, reasoning_item(turn_id, step, event.thoughts))
-                _add(items, message_item(turn_id, event.answer))
+                _add(items, message_item(turn_id, event.answer, claims=event.claims))
             case _:
                 continue
     return list(items.values())

@@ -153,7 +153,7 @@ class ResponseStream:
         plans = sum(isinstance(one, PlanMade) for one in self._events)
         yield from self._think_through(plans + 1, event.thoughts)
         yield from self._write(event.answer) if self._answer is None else NOTHING
-        item = message_item(self._turn_id, event.answer)
+        item = message_item(self._turn_id, event.answer, claims=event.claims)
         place = {**self._place(item), "content_index": 0}
         yield {"type": "response.output_text.done", **place, "text": event.answer, "logprobs": []}
         yield {"type": "response.content_part.done", **place, "part": text_part(event.answer)}

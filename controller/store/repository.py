@@ -8,9 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, FileRow, TurnRow
+from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.errors import NotFoundError
 
 MAX_ROWS = 500
+MAX_ANSWERS = 20
+"""So many earlier answers of a conversation are what a later one can repeat."""
 
 
 def file_of(session: Session, owner: str, file_id: str) -> FileRow:
@@ -150,6 +153,15 @@ def events_of_turns(session: Session, owner: str, turn_ids: Sequence[str]) -> Se
     """The events of several turns, those of each in their order."""
     rows = sa.select(EventRow).join(TurnRow).where(TurnRow.owner == owner, EventRow.turn_id.in_(turn_ids))
     return session.scalars(rows.order_by(EventRow.turn_id, EventRow.sequence)).all()
+
+
+def claims_of(session: Session, owner: str, turn_id: str) -> tuple[Claim, ...]:
+    """The claims of the last answers of the branch that ends in this turn, the oldest first."""
+    turns = [turn.id for turn in branch_of(session, owner, turn_id) if turn.status == "completed"][-MAX_ANSWERS:]
+    completed = EventRow.body["type"].as_string() == "turn.completed"
+    rows = sa.select(EventRow.body).join(TurnRow).where(TurnRow.owner == owner, EventRow.turn_id.in_(turns), completed)
+    bodies = session.scalars(rows.order_by(TurnRow.created_at)).all()
+    return tuple(Claim.model_validate(one) for body in bodies for one in body.get("claims", ()))
 
 
 def close_interrupted_turns(session: Session) -> int:

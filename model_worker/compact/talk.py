@@ -111,8 +111,8 @@ def missing(tool: str, what: str) -> str:
 
 def unusable_coordinates(problems: Sequence[str]) -> str:
     return (
-        f"I cannot use these coordinates ({'; '.join(problems)}). Could you give a box as [x1, y1, x2, y2] with values "
-        "from 0 to 1, or draw it on the image?"
+        f"I cannot use these coordinates ({'; '.join(problems)}). Could you give a box as [x1, y1, x2, y2] in "
+        "fractions of the image's sides, or draw it on the image?"
     )
 
 
@@ -143,7 +143,7 @@ def abilities(tools: Sequence[ToolCard]) -> str:
     return (
         "I am the planner of a research system for medical images, not a physician and not a medical device. "
         f"With the tools that are registered now I can: {titles}. Boxes and points are given as [x1, y1, x2, y2] and "
-        "[x, y] with values from 0 to 1, or drawn on the image."
+        "[x, y] in fractions of the image's sides, or drawn on the image."
     )
 
 

@@ -159,7 +159,9 @@ def test_an_abstention_says_why_and_what_the_header_states() -> None:
 
 def test_an_unsure_label_is_said_to_be_unsure() -> None:
     data = {"labels": ["a", "b", "c"], "probabilities": [0.4, 0.3, 0.3], "task": None}
-    assert "No label reaches 50%" in answer(({}, result("classification", data)), image=None)
+    assert "No label is more probable than all others together" in answer(
+        ({}, result("classification", data)), image=None
+    )
 
 
 def test_passages_are_quoted_word_for_word_with_their_source() -> None:

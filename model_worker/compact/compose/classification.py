@@ -38,7 +38,7 @@ def sentences(data: JsonObject, action: Action, image: ImageRef | None) -> list[
     behind = rows[1 : 1 + RUNNERS_UP]
     found = [f"The most probable label is {rows[0]}{', followed by ' + numbers.listed(behind) if behind else ''}."]
     if result.probabilities[0] < UNSURE_BELOW:
-        found.append("No label reaches 50%, so take this as uncertain.")
+        found.append("No label is more probable than all others together, so take this as uncertain.")
     found += _header(result.labels[0], image)
     if result.task == "finding":
         found.append("This is a screening result of a demonstration network and not a diagnosis.")

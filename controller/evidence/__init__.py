@@ -1,0 +1,1 @@
+"""What of an answer rests on results, and on which field of which."""
