@@ -61,6 +61,7 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         await database.write(repository.close_interrupted_turns)
         async with http, decoders:
             yield
+            await services.turns.close()
             prefetcher.close()
         await database.close()
 

@@ -69,7 +69,11 @@ class ConversationRow(Base):
 
 
 class TurnRow(Base):
-    """One question and what came of it. `status` is running, completed, failed or cancelled."""
+    """One question and what came of it. `status` is running, completed, failed or cancelled.
+
+    `parent_id` is the turn that it follows, so that the turns of a conversation are a tree. `rerun_of` is the turn of
+    which it runs a call again.
+    """
 
     __tablename__ = "turns"
     __table_args__ = (Index("ix_turns_conversation", "conversation_id", "created_at"),)
@@ -82,6 +86,8 @@ class TurnRow(Base):
     question: Mapped[str] = mapped_column(Text)
     file_id: Mapped[str | None] = mapped_column(String(64))
     answer: Mapped[str] = mapped_column(Text, default="")
+    parent_id: Mapped[str | None] = mapped_column(String(64))
+    rerun_of: Mapped[str | None] = mapped_column(String(64))
 
 
 class EventRow(Base):
