@@ -1,4 +1,4 @@
-"""Every query there is. Each takes the owner and sees nothing of anybody else."""
+"""The queries about what users have. Each takes the owner and sees nothing of anybody else."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def file_of(session: Session, owner: str, file_id: str) -> FileRow:
 def files_of(session: Session, owner: str) -> Sequence[FileRow]:
     newest = sa.select(FileRow).where(FileRow.owner == owner).order_by(FileRow.created_at.desc()).limit(MAX_ROWS)
     return session.scalars(newest).all()
+
+
+def owners_of(session: Session, source_sha256: str) -> Sequence[str]:
+    """Everybody who uploaded this very picture."""
+    rows = sa.select(FileRow.owner).where(FileRow.source_sha256 == source_sha256).distinct()
+    return session.scalars(rows).all()
 
 
 def delete_file(session: Session, owner: str, file_id: str) -> list[str]:
