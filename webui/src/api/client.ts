@@ -59,7 +59,7 @@ export function createClient(request: Request, upload: Upload) {
         request("v1/responses", {
           ...post({
             model,
-            ...(parent === null ? { conversation } : { previous_response_id: parent }),
+            ...(parent === null ? { conversation, begin_anew: true } : { previous_response_id: parent }),
             input: [input],
             ...(tools === null ? {} : { allowed_tools: tools }),
             stream: true,
