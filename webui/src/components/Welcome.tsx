@@ -7,14 +7,15 @@ const QUESTION = "What is pneumonia and how is it treated?";
 export function Welcome() {
   const { actions } = useApp();
   const tools = useAppState((state) => state.tools);
-  const studies = EXAMPLE_STUDIES.filter((study) => study.tool in tools);
+  const studies = EXAMPLE_STUDIES.filter((study) => study.tools.every((tool) => tool in tools));
   const ask = (text: string): void => {
     actions.setText(text);
     document.getElementById("message")?.focus();
   };
-  const open = (study: ExampleStudy): void => {
+  const open = async (study: ExampleStudy): Promise<void> => {
     ask(study.question);
-    void fetchExample(study).then((file) => actions.attach([file]));
+    await actions.attach([await fetchExample(study)]);
+    actions.setBox(study.box);
   };
   return (
     <section className="welcome" aria-labelledby="welcome-title">
@@ -27,7 +28,7 @@ export function Welcome() {
       <ul className="examples">
         {studies.map((study) => (
           <li key={study.file}>
-            <button type="button" onClick={() => open(study)}>
+            <button type="button" onClick={() => void open(study)}>
               <span className="example-title">
                 <span className="modality">{study.modality}</span> {study.title}
               </span>

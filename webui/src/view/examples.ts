@@ -1,21 +1,22 @@
 /** Studies to try at once: the drawn images of the repository's `examples/`, built into the page. */
 
 import abdomenCt from "../../../examples/abdomen-ct.dcm?url";
-import abdomenCt2 from "../../../examples/abdomen-ct-2.dcm?url";
 import brainMr from "../../../examples/brain-mr.png?url";
 import chestXray from "../../../examples/chest-xray.png?url";
 import eyeFundus from "../../../examples/eye-fundus.png?url";
 import heartUltrasound from "../../../examples/heart-ultrasound.png?url";
 import tissueHistology from "../../../examples/tissue-histology.png?url";
+import type { Box } from "../state/boxes";
 
-/** `tool` is the one that the question needs. */
+/** `tools` are those that the question needs; `box` is drawn on the image beforehand. */
 export interface ExampleStudy {
   title: string;
   modality: string;
   file: string;
   url: string;
   question: string;
-  tool: string;
+  tools: readonly string[];
+  box: Box | null;
 }
 
 export const EXAMPLE_STUDIES: readonly ExampleStudy[] = [
@@ -24,16 +25,9 @@ export const EXAMPLE_STUDIES: readonly ExampleStudy[] = [
     modality: "CT",
     file: "abdomen-ct.dcm",
     url: abdomenCt,
-    question: "Outline the left kidney and give me its area.",
-    tool: "grounded_segmentation",
-  },
-  {
-    title: "Abdomen, second patient",
-    modality: "CT",
-    file: "abdomen-ct-2.dcm",
-    url: abdomenCt2,
-    question: "Where is the liver, and what modality is this?",
-    tool: "grounding",
+    question: "Segment the structure in the box and give me its area.",
+    tools: ["segmentation"],
+    box: [0.59, 0.53, 0.74, 0.68],
   },
   {
     title: "Chest",
@@ -41,31 +35,35 @@ export const EXAMPLE_STUDIES: readonly ExampleStudy[] = [
     file: "chest-xray.png",
     url: chestXray,
     question: "Write a report of this chest X-ray.",
-    tool: "report_generation",
-  },
-  {
-    title: "Brain",
-    modality: "MR",
-    file: "brain-mr.png",
-    url: brainMr,
-    question: "Segment the tumor.",
-    tool: "grounded_segmentation",
+    tools: ["report_generation"],
+    box: null,
   },
   {
     title: "Heart",
     modality: "Ultrasound",
     file: "heart-ultrasound.png",
     url: heartUltrasound,
-    question: "Find the left ventricle.",
-    tool: "grounding",
+    question: "Which part of the body is shown?",
+    tools: ["classification"],
+    box: null,
   },
   {
     title: "Eye",
     modality: "Fundus",
     file: "eye-fundus.png",
     url: eyeFundus,
-    question: "What modality is this, and where is the optic disc?",
-    tool: "grounding",
+    question: "What modality is this, and what does the handbook say about glaucoma?",
+    tools: ["classification", "retrieval"],
+    box: null,
+  },
+  {
+    title: "Brain",
+    modality: "MR",
+    file: "brain-mr.png",
+    url: brainMr,
+    question: "What modality is this?",
+    tools: ["classification"],
+    box: null,
   },
   {
     title: "Tissue",
@@ -73,7 +71,8 @@ export const EXAMPLE_STUDIES: readonly ExampleStudy[] = [
     file: "tissue-histology.png",
     url: tissueHistology,
     question: "Which kind of tissue is this?",
-    tool: "classification",
+    tools: ["classification"],
+    box: null,
   },
 ];
 
