@@ -1,4 +1,4 @@
-"""A planner that misbehaves in the way that the question names."""
+"""Planners that are no models: one misbehaves in the way that the question names, one tells what it was asked with."""
 
 from __future__ import annotations
 
@@ -64,3 +64,22 @@ class OddPlanner:
         while not self._never.wait(POLL_S):
             raise_if_cancelled()
             yield ThoughtsDelta(text="a ")
+
+
+class RecallPlanner:
+    """Answers with all the messages that it is sent, and the shape of the image."""
+
+    def __init__(self) -> None:
+        self.card = PlannerCard(name="recall", backend="recall", version="1.0.0")
+
+    def load(self, device: str) -> None:
+        return
+
+    def step(
+        self, request: PlannerRequest, frame: PixelArray | None, raise_if_cancelled: Callable[[], None]
+    ) -> Iterator[StepEvent]:
+        texts = [message.text.partition(" after ")[0] for message in request.messages if message.role == "user"]
+        shape = "no image" if frame is None else f"{frame.shape[1]} x {frame.shape[0]}"
+        yield ActionsReady(actions=())
+        yield ValueDelta(text=f"{texts.pop()} after {', '.join(texts) or 'nothing'} on {shape}")
+        yield StepDone(planner=self.card.name)
