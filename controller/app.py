@@ -12,6 +12,7 @@ from mmedagent.controller.agent import Agent
 from mmedagent.controller.api.catalogue import catalogue_routes
 from mmedagent.controller.api.chat import chat_routes
 from mmedagent.controller.api.conversations import conversation_routes
+from mmedagent.controller.api.exports import export_routes
 from mmedagent.controller.api.files import file_routes
 from mmedagent.controller.api.guard import GuardMiddleware
 from mmedagent.controller.api.health import health_routes
@@ -19,6 +20,7 @@ from mmedagent.controller.api.internal import internal_routes
 from mmedagent.controller.api.me import me_routes
 from mmedagent.controller.api.page import mount_page
 from mmedagent.controller.api.plans import plan_routes
+from mmedagent.controller.api.reports import report_routes
 from mmedagent.controller.api.responses import response_routes
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.files import Files
@@ -82,6 +84,8 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         file_routes,
         conversation_routes,
         response_routes,
+        report_routes,
+        export_routes,
         chat_routes,
         plan_routes,
         internal_routes,

@@ -10,7 +10,8 @@ MMedAgentError
 │   ├── UnauthorizedError       401  no valid key or token
 │   ├── ForbiddenError          403  a host, origin or address that is not allowed
 │   ├── NotFoundError           404  no such thing, or not the caller's
-│   └── ConflictError           409  the thing is not in a state that allows this
+│   ├── ConflictError           409  the thing is not in a state that allows this
+│   └── PreconditionFailedError 412  the thing was changed since the caller read it
 ├── ServiceError                this side failed; the same request may succeed later
 │   ├── UnavailableError        503  nobody is there who could do it
 │   ├── OverloadedError         429  queues are full
@@ -109,6 +110,10 @@ class NotFoundError(RequestError):
 
 class ConflictError(RequestError):
     code, status, title = "conflict", 409, "Conflict"
+
+
+class PreconditionFailedError(RequestError):
+    code, status, title = "precondition_failed", 412, "Precondition failed"
 
 
 class ServiceError(MMedAgentError):

@@ -1,0 +1,87 @@
+"""A conversation as a zip: the data, the pictures as they are stored, overlays, and a note on what it is."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO
+
+from mmedagent.controller.exports.bundle import SCHEMA, SCHEMA_VERSION, Bundle
+from mmedagent.protocol.errors import RequestError, TooLargeError
+
+MAX_BYTES = 2 * 2**30
+CHUNK_BYTES = 2**20
+
+README = f"""A conversation with mmedagent
+
+For research use only. mmedagent is not a medical device, and nothing in here is a diagnosis. Findings and
+measurements were computed by networks; where a result says "demonstration weights", they have seen synthetic images
+only.
+
+conversation.json   questions, plans, calls, results with their provenance, answers, claims and reports
+                    ({SCHEMA}, schema version {SCHEMA_VERSION}; see docs/reports.md of mmedagent)
+frames/             images as they were shown to people and tools, named by their sha256
+artifacts/          what tools made: masks are 1-bit images of the size of their frame
+overlays/           boxes and masks drawn over the frames, by response
+
+Image files were de-identified when they were uploaded. Text inside the pixels, and what people typed, was not.
+"""
+
+
+class ZipFormat:
+    """Written while it is sent, picture by picture from disk, so that its size is not held in memory."""
+
+    media_type = "application/zip"
+    headers: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+    def write(self, bundle: Bundle) -> Iterator[bytes]:
+        if bundle.picture_bytes > MAX_BYTES:
+            raise TooLargeError(f"The pictures of this conversation are more than {MAX_BYTES // 2**30} GiB.")
+        return _chunks(bundle)
+
+
+class _Sink:
+    """What the zip writer wrote since it was last emptied. It cannot be sought, so the writer never goes back."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, part: bytes) -> int:
+        self._parts.append(bytes(part))
+        return len(part)
+
+    def flush(self) -> None:
+        return
+
+    def empty(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+def _chunks(bundle: Bundle) -> Iterator[bytes]:
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+        archive.writestr("README.txt", README)
+        document = json.dumps(bundle.document, ensure_ascii=False, indent=1)
+        archive.writestr("conversation.json", document)
+        for picture in bundle.pictures:
+            with (
+                suppress(FileNotFoundError),
+                picture.path.open("rb") as source,
+                _entry(archive, picture.name) as target,
+            ):
+                while chunk := source.read(CHUNK_BYTES):
+                    target.write(chunk)
+                    yield sink.empty()
+        for overlay in bundle.overlays:
+            with suppress(RequestError):
+                archive.writestr(zipfile.ZipInfo(overlay.name), overlay.drawing.render(bundle.blobs.get))
+                yield sink.empty()
+    yield sink.empty()
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """A new file in the archive, not compressed again, since pictures are."""
+    return archive.open(zipfile.ZipInfo(name), "w")
