@@ -8,6 +8,7 @@ import { createAppStore } from "./state/app";
 import { followAddress } from "./state/route";
 import { AppContext } from "./view/context";
 import { createImages } from "./view/images";
+import { createStudies } from "./viewer/api";
 import "./styles/base.css";
 import "./styles/page.css";
 import "./styles/chat.css";
@@ -15,10 +16,11 @@ import "./styles/results.css";
 import "./styles/viewer.css";
 
 const keys = sessionKeys(window.sessionStorage);
-const client = createClient(createRequest(keys));
+const request = createRequest(keys);
+const client = createClient(request);
 const store = createAppStore();
 const actions = createActions({ store, client, keys });
-const app = { store, actions, images: createImages(client) };
+const app = { store, actions, images: createImages(client), studies: createStudies(request) };
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("The page has no root element.");

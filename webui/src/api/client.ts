@@ -2,7 +2,7 @@
 
 import { REQUEST_ID, type Request } from "./http";
 import { readMessages } from "./sse";
-import type { Conversation, FileObject, Input, Item, StreamEvent, ToolCard, WorkerInfo } from "./types";
+import type { Conversation, FileObject, Input, Item, JsonObject, StreamEvent, ToolCard, WorkerInfo } from "./types";
 
 export type Client = ReturnType<typeof createClient>;
 
@@ -42,15 +42,27 @@ export function createClient(request: Request) {
       input: Input,
       signal: AbortSignal,
     ): AsyncGenerator<StreamEvent> {
-      const response = await request("v1/responses", {
-        ...post({ model, conversation, input: [input], stream: true }),
-        signal,
-      });
-      if (response.body === null) return;
-      for await (const message of readMessages(response.body)) {
-        const event = JSON.parse(message.data) as StreamEvent;
-        yield event.type === "response.failed" ? { ...event, correlationId: response.headers.get(REQUEST_ID) } : event;
-      }
+      const body = { model, conversation, input: [input], stream: true };
+      yield* events(await request("v1/responses", { ...post(body), signal }));
+    },
+
+    /** Runs one call of a turn again with other parameters, what depends on it, and the answer. */
+    async *rerun(
+      response: string,
+      call: string,
+      parameters: JsonObject,
+      signal: AbortSignal,
+    ): AsyncGenerator<StreamEvent> {
+      const body = { call_id: call, parameters, stream: true };
+      yield* events(await request(`v1/responses/${response}/rerun`, { ...post(body), signal }));
     },
   };
+}
+
+async function* events(response: Response): AsyncGenerator<StreamEvent> {
+  if (response.body === null) return;
+  for await (const message of readMessages(response.body)) {
+    const event = JSON.parse(message.data) as StreamEvent;
+    yield event.type === "response.failed" ? { ...event, correlationId: response.headers.get(REQUEST_ID) } : event;
+  }
 }

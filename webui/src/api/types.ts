@@ -13,6 +13,16 @@ export interface Frame {
   modality: string | null;
   spacing_mm: [number, number] | null;
   spacing_source: string | null;
+  slice: number;
+}
+
+/** Axes i, j, k in millimetres; `affine` leads from voxels to right, anterior, superior. */
+export interface Volume {
+  shape: [number, number, number];
+  spacing_mm: [number, number, number];
+  affine: number[][];
+  orientation: string;
+  regular: boolean;
 }
 
 export interface FileObject {
@@ -20,6 +30,8 @@ export interface FileObject {
   filename: string;
   bytes: number;
   frame: Frame;
+  frame_count: number;
+  volume: Volume | null;
 }
 
 export interface ToolCard {
@@ -118,6 +130,7 @@ export interface FailedEvent {
 }
 
 export type StreamEvent =
+  | { type: "response.created"; response: { id: string } }
   | { type: "response.output_item.added" | "response.output_item.done"; output_index: number; item: Item }
   | { type: "response.reasoning_summary_text.delta" | "response.output_text.delta"; item_id: string; delta: string }
   | { type: "response.reasoning_summary_text.done" | "response.output_text.done"; item_id: string; text: string }

@@ -7,6 +7,7 @@ import { connectionActions } from "./connection";
 import type { ActionContext } from "./context";
 import { conversationActions } from "./conversations";
 import { lastFileId, type Turn } from "./turns";
+import { viewingActions } from "./viewing";
 
 export type Actions = ReturnType<typeof createActions>;
 
@@ -22,11 +23,18 @@ export function createActions(context: ActionContext) {
     });
   }
 
+  /** Lights up a call's result, or one field of it (JSON pointer into the result's data). */
+  function highlight(callId: string, field: string | null): void {
+    store.set({ highlighted: { callId, field } });
+  }
+
   return {
     ...connection,
     ...conversationActions(context),
     ...askingActions(context, connection.refresh),
+    ...viewingActions(context),
     toggleOverlay,
+    highlight,
     setText: (text: string) => store.set({ text }),
     setBox: (box: Box | null) => store.set({ box }),
     setOpacity: (opacity: number) => store.set({ opacity }),

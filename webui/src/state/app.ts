@@ -4,9 +4,16 @@ import type { Conversation, FileObject, ToolCard, WorkerInfo } from "../api/type
 import type { Box } from "./boxes";
 import { createStore, type Store } from "./store";
 import type { Failure, Turn } from "./turns";
+import type { Marks } from "./viewing";
 
 /** The key of the thread that has no conversation on the server yet. */
 export const NEW = "";
+
+/** The evidence that is lit up: a call's result, or one `field` of it (JSON pointer). */
+export interface Highlighted {
+  callId: string;
+  field: string | null;
+}
 
 export interface AppState {
   connection: "loading" | "ready" | "needs-key" | "offline";
@@ -22,6 +29,8 @@ export interface AppState {
   text: string;
   fileId: string | null;
   box: Box | null;
+  marks: Marks | null;
+  highlighted: Highlighted | null;
   hidden: ReadonlySet<string>;
   opacity: number;
   notice: Failure | null;
@@ -45,6 +54,8 @@ export function createAppStore(): AppStore {
     text: "",
     fileId: null,
     box: null,
+    marks: null,
+    highlighted: null,
     hidden: new Set(),
     opacity: 0.35,
     notice: null,
@@ -53,6 +64,8 @@ export function createAppStore(): AppStore {
 }
 
 const NO_TURNS: readonly Turn[] = [];
+
+export const allTurnsOf = (state: AppState): readonly Turn[] => turnsOf(state);
 
 export const turnsOf = (state: AppState): readonly Turn[] => state.threads[state.current] ?? NO_TURNS;
 

@@ -1,18 +1,19 @@
 /** Sending a message and following its turn to the end. */
 
 import { ApiError } from "../api/http";
-import type { Part, StreamEvent } from "../api/types";
-import { canSend, NEW, toolTitle, turnsOf, type AppStore } from "./app";
+import type { JsonObject, Part, StreamEvent } from "../api/types";
+import { canSend, isRunning, NEW, toolTitle, turnsOf, type AppStore } from "./app";
 import { withInputBox } from "./boxes";
 import { report, type ActionContext } from "./context";
 import { applyEvent, callsOf, endTurn, startTurn, type Turn } from "./turns";
+import { marksOf } from "./viewing";
 
 const LOST = "The connection ended before the answer was complete. Ask again to retry.";
 const CALL_WORDS = { running: "started", done: "finished", failed: "failed", skipped: "not run", stopped: "stopped" };
 
 /** `afterwards` runs when a turn has ended, unless it failed: then the failure is what there is to say. */
 export function askingActions(context: ActionContext, afterwards: () => Promise<void>) {
-  const { store } = context;
+  const { store, client } = context;
   const running = new Map<string, AbortController>();
   let count = 0;
 
@@ -20,18 +21,34 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
     const { text, fileId, box, current, model } = store.get();
     if (!canSend(store.get()) || model === null) return;
     count += 1;
-    const turn = startTurn(`turn-${count}`, text.trim(), fileId === null ? null : box, fileId);
+    const points = marksOf(store.get())?.points ?? [];
+    const turn = { ...startTurn(`turn-${count}`, text.trim(), fileId === null ? null : box, fileId), points };
+    store.set({ text: "", box: null, marks: null, spoken: "Sent." });
+    await run(turn, current, (signal) => ask(context, turn, model, signal));
+  }
+
+  /** One call of a turn with other parameters; what does not depend on it is kept. */
+  async function rerun(responseId: string, callId: string, parameters: JsonObject): Promise<void> {
+    const { current } = store.get();
+    const original = turnsOf(store.get()).find((turn) => turn.responseId === responseId);
+    if (original === undefined || isRunning(store.get())) return;
+    count += 1;
+    const { text, box, fileId } = original;
+    const turn = { ...startTurn(`turn-${count}`, text, box, fileId), rerunOf: responseId };
+    store.set({ spoken: "Running again." });
+    await run(turn, current, (signal) => client.rerun(responseId, callId, parameters, signal));
+  }
+
+  async function run(turn: Turn, key: string, open: (signal: AbortSignal) => AsyncGenerator<StreamEvent>): Promise<void> {
     const controller = new AbortController();
     running.set(turn.id, controller);
     store.set((state) => ({
-      text: "",
-      box: null,
       notice: null,
-      spoken: "Sent.",
-      threads: { ...state.threads, [current]: [...turnsOf(state), turn] },
+      highlighted: null,
+      threads: { ...state.threads, [key]: [...turnsOf(state), turn] },
     }));
     try {
-      await follow(context, turn, model, controller.signal);
+      await follow(context, turn, open(controller.signal));
     } catch (error) {
       endWith(context, turn.id, error, controller.signal.aborted);
     } finally {
@@ -45,15 +62,23 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
     if (turn !== undefined) running.get(turn.id)?.abort();
   }
 
-  return { send, stop };
+  return { send, rerun, stop };
 }
 
-async function follow(context: ActionContext, turn: Turn, model: string, signal: AbortSignal): Promise<void> {
-  const { store, client } = context;
+async function* ask(
+  context: ActionContext,
+  turn: Turn,
+  model: string,
+  signal: AbortSignal,
+): AsyncGenerator<StreamEvent> {
   const conversation = await conversationOfThread(context, turn.text);
-  const content: Part[] = [{ type: "input_text", text: withInputBox(turn.text, turn.box) }];
+  const content: Part[] = [{ type: "input_text", text: withInputBox(turn.text, turn.box, turn.points) }];
   if (turn.fileId !== null) content.push({ type: "input_image", file_id: turn.fileId });
-  for await (const event of client.respond(model, conversation, { role: "user", content }, signal)) {
+  yield* context.client.respond(model, conversation, { role: "user", content }, signal);
+}
+
+async function follow({ store }: ActionContext, turn: Turn, events: AsyncGenerator<StreamEvent>): Promise<void> {
+  for await (const event of events) {
     changeTurn(store, turn.id, (now) => applyEvent(now, event, performance.now()));
     announce(store, turn.id, event);
   }

@@ -1,7 +1,7 @@
 /** A turn as the page shows it, and how stream events and stored items build it. No side effects. */
 
 import type { CallItem, Item, JsonObject, MessageItem, Part, StreamEvent, ToolOutput } from "../api/types";
-import { splitInputBox, type Box } from "./boxes";
+import { splitInputBox, type Box, type Point } from "./boxes";
 
 export interface Thoughts {
   kind: "thoughts";
@@ -43,14 +43,17 @@ export interface Turn {
   id: string;
   text: string;
   box: Box | null;
+  points?: readonly Point[];
   fileId: string | null;
+  responseId: string | null;
+  rerunOf: string | null;
   steps: readonly Step[];
   state: "running" | "done" | "failed" | "stopped";
   failure: Failure | null;
 }
 
 export function startTurn(id: string, text: string, box: Box | null, fileId: string | null): Turn {
-  return { id, text, box, fileId, steps: [], state: "running", failure: null };
+  return { id, text, box, fileId, responseId: null, rerunOf: null, steps: [], state: "running", failure: null };
 }
 
 export const callsOf = (turn: Turn): Call[] => turn.steps.filter((step) => step.kind === "call");
@@ -62,6 +65,8 @@ export const lastFileId = (turns: readonly Turn[]): string | null =>
 /** The turn after `event`; `now` is in milliseconds. Events that the page does not show leave it as it is. */
 export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
   switch (event.type) {
+    case "response.created":
+      return { ...turn, responseId: event.response.id };
     case "response.output_item.added":
     case "response.output_item.done":
       return withItem(turn, event.item, event.output_index, now);
@@ -121,9 +126,9 @@ export function turnsFromItems(items: readonly Item[]): Turn[] {
 }
 
 function turnOf(item: MessageItem): Turn {
-  const { text, box } = splitInputBox(textOf(item.content));
+  const { text, box, points } = splitInputBox(textOf(item.content));
   const image = item.content.find((part) => part.type === "input_image");
-  return startTurn(item.id, text, box, image?.file_id ?? null);
+  return { ...startTurn(item.id, text, box, image?.file_id ?? null), points };
 }
 
 function withItem(turn: Turn, item: Item, index: number, now: number): Turn {
