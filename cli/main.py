@@ -15,6 +15,7 @@ from mmedagent.cli import (
     corpus_bench,
     doctor,
     evaluate,
+    keys,
     model_conversion,
     models,
     processes,
@@ -37,6 +38,7 @@ app.command()(ask.plan)
 app.command()(processes.controller)
 app.command()(processes.planner)
 app.command()(processes.tool)
+app.add_typer(keys.app, name="keys")
 app.add_typer(tools.app, name="tools")
 models.app.command()(model_conversion.convert)
 app.add_typer(models.app, name="models")

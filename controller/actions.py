@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from mmedagent.controller.routing import Router
-from mmedagent.controller.turn import Emit, TurnInput
+from mmedagent.controller.turn import Emit, PastCall, TurnInput
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.errors import InvalidParametersError, MalformedPlanError, MMedAgentError, NotFoundError
 from mmedagent.protocol.events import CallEnded, CallProgressed, CallStarted
@@ -39,15 +39,28 @@ class Actions:
         self._tools = tools
         self._tool_deadline_s = tool_deadline_s
         self._emit = emit
-        self._tasks: dict[int, asyncio.Task[Outcome]] = {}
+        self._outcomes: dict[int, asyncio.Future[Outcome]] = {}
 
     async def run(self, actions: Sequence[Action], ends_at: float) -> tuple[Outcome, ...]:
         """One outcome an action, in their order. `ends_at` is the turn's end on the event loop's clock."""
-        first = len(self._tasks) + 1
+        first = len(self._outcomes) + 1
         async with asyncio.TaskGroup() as group:
             for number, action in enumerate(actions, first):
-                self._tasks[number] = group.create_task(self._one(number, action, ends_at))
-        return tuple(self._tasks[number].result() for number in range(first, first + len(actions)))
+                if past := self._turn.reused.get(number):
+                    self._outcomes[number] = self._taken_over(number, past)
+                else:
+                    self._outcomes[number] = group.create_task(self._one(number, action, ends_at))
+        return tuple(self._outcomes[number].result() for number in range(first, first + len(actions)))
+
+    def _taken_over(self, number: int, past: PastCall) -> asyncio.Future[Outcome]:
+        """The outcome that a call had before, told as if it ended now."""
+        call_id, tool = past.outcome.call_id, past.outcome.tool
+        if past.parameters is not None:
+            self._emit(CallStarted(number=number, call_id=call_id, tool=tool, parameters=past.parameters, reused=True))
+        self._emit(CallEnded(number=number, outcome=past.outcome, reused=True))
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        outcome.set_result(past.outcome)
+        return outcome
 
     async def _one(self, number: int, action: Action, ends_at: float) -> Outcome:
         call_id = f"call_{uuid.uuid4().hex[:20]}"
@@ -98,8 +111,8 @@ class Actions:
         for wanted in sorted(references_of(parameters)):
             if not 1 <= wanted < number:
                 raise MalformedPlanError(f"Action {number} refers to action {wanted}, which does not come before it.")
-            await asyncio.wait([self._tasks[wanted]])
-            outcome = self._tasks[wanted].result()
+            await asyncio.wait([self._outcomes[wanted]])
+            outcome = self._outcomes[wanted].result()
             if not isinstance(outcome, ToolResult):
                 raise SkippedActionError(f"Action {wanted}, which it depends on, gave no result.")
             results[wanted] = outcome.data

@@ -45,7 +45,10 @@ class Agent:
         actions = Actions(turn, self.router, tools, self.tool_deadline_s, emit)
         steps: list[Step] = []
         while True:
-            plan = await self.plan(turn, tools if len(steps) < self.max_steps else {}, steps, ends_at, emit)
+            if len(steps) < len(turn.plans):
+                plan = turn.plans[len(steps)]
+            else:
+                plan = await self.plan(turn, tools if len(steps) < self.max_steps else {}, steps, ends_at, emit)
             if not plan.actions:
                 emit(TurnCompleted(thoughts=plan.thoughts, answer=plan.value))
                 return plan

@@ -16,11 +16,13 @@ from mmedagent.controller.api.files import file_routes
 from mmedagent.controller.api.guard import GuardMiddleware
 from mmedagent.controller.api.health import health_routes
 from mmedagent.controller.api.internal import internal_routes
+from mmedagent.controller.api.me import me_routes
 from mmedagent.controller.api.page import mount_page
 from mmedagent.controller.api.plans import plan_routes
 from mmedagent.controller.api.responses import response_routes
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.files import Files
+from mmedagent.controller.keys import Keys
 from mmedagent.controller.prefetching import Prefetcher
 from mmedagent.controller.registry import Registry
 from mmedagent.controller.routing import Router
@@ -31,7 +33,7 @@ from mmedagent.controller.turns import Turns
 from mmedagent.imaging.sandbox import DecoderPool
 from mmedagent.serving.blobs import FolderBlobStore
 from mmedagent.serving.clients import WorkerClient, new_http_client
-from mmedagent.serving.web import install_web_basics
+from mmedagent.serving.web import install_web_basics, require_token
 
 DESCRIPTION = (
     "A medical agent: questions about medical images are answered by a planner that calls tools. "
@@ -44,6 +46,7 @@ def create_app(settings: ControllerSettings) -> FastAPI:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     http = new_http_client()
     database = Database(settings.database)
+    keys = Keys(database, settings.api_key, settings.is_loopback)
     blobs = FolderBlobStore(settings.blob_folder)
     decoders = DecoderPool()
     registry = Registry(settings.worker_hosts, settings.lease_s)
@@ -52,7 +55,8 @@ def create_app(settings: ControllerSettings) -> FastAPI:
     prefetcher = Prefetcher(registry, client)
     agent = Agent(registry, router, settings.max_steps, settings.turn_deadline_s, settings.tool_deadline_s)
     files = Files(database, blobs, decoders, settings.max_upload_bytes)
-    services = Services(settings, database, blobs, files, registry, router, agent, Turns(agent, database), prefetcher)
+    turns = Turns(agent, database)
+    services = Services(settings, database, keys, blobs, files, registry, router, agent, turns, prefetcher)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,19 +65,19 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         await database.write(repository.close_interrupted_turns)
         async with http, decoders:
             yield
+            await services.turns.close()
             prefetcher.close()
         await database.close()
 
     app = FastAPI(title="mmedagent", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
-    tokens = {"/internal/": settings.worker_token.get_secret_value()}
-    if settings.api_key is not None:
-        tokens["/v1/"] = settings.api_key.get_secret_value()
+    checks = {"/internal/": require_token(settings.worker_token.get_secret_value()), "/v1/": keys.check}
     app.add_middleware(
-        GuardMiddleware, hosts=settings.allowed_hosts, tokens=tokens, max_upload_bytes=settings.max_upload_bytes
+        GuardMiddleware, hosts=settings.allowed_hosts, checks=checks, max_upload_bytes=settings.max_upload_bytes
     )
     install_web_basics(app)
     for routes in (
         health_routes,
+        me_routes,
         catalogue_routes,
         file_routes,
         conversation_routes,

@@ -9,13 +9,16 @@ from typing import Annotated
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mmedagent.controller.store.keys import has_valid_key
+
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 class ControllerSettings(BaseSettings):
     """Set by the command line, or by environment variables with the prefix `MMEDAGENT_`.
 
-    `api_key` is what clients send as a bearer token; without one only loopback addresses can be served.
+    `api_key` is a bearer token that clients may send beside the keys in the database; without any key only loopback
+    addresses can be served.
     `worker_token` is what workers send. `worker_hosts` are the host names that a worker's URL may have.
     """
 
@@ -39,8 +42,11 @@ class ControllerSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_open_door(self) -> ControllerSettings:
-        if not self.is_loopback and self.api_key is None:
-            raise ValueError(f"host {self.host} can be reached by others: set MMEDAGENT_API_KEY, or use 127.0.0.1")
+        if not self.is_loopback and self.api_key is None and not has_valid_key(self.database):
+            raise ValueError(
+                f"host {self.host} can be reached by others: make a key (mmedagent keys create), "
+                "set MMEDAGENT_API_KEY, or use 127.0.0.1"
+            )
         return self
 
     @property
@@ -58,4 +64,9 @@ class ControllerSettings(BaseSettings):
 
     @property
     def database(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'mmedagent.sqlite'}"
+        return self.database_url or database_in(self.data_dir)
+
+
+def database_in(data_dir: Path) -> str:
+    """URL of the database that a data folder has."""
+    return f"sqlite:///{data_dir.resolve() / 'mmedagent.sqlite'}"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -17,21 +17,26 @@ from mmedagent.controller.registry import PLANNER_PREFIX
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.store.models import ArtifactRow, ConversationRow, EventRow, TurnRow
-from mmedagent.controller.turn import TurnInput
-from mmedagent.protocol.errors import CancelledError, MMedAgentError
+from mmedagent.controller.turn import PastCall, TurnInput
+from mmedagent.protocol.errors import CancelledError, MMedAgentError, UnavailableError
 from mmedagent.protocol.events import CallEnded, StoredEvent, TurnCompleted, TurnFailed, TurnStarted
 from mmedagent.protocol.invocation import ImageRef, ToolResult
-from mmedagent.protocol.plan import ChatMessage
-from mmedagent.serving.logs import correlation_id
+from mmedagent.protocol.plan import ChatMessage, Plan
 
 log = logging.getLogger(__name__)
 
 TITLE_CHARACTERS = 80
+LINGER_S = 30.0
+"""How long a turn that ended is kept in memory, for those who come back for the rest of its text."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a user asks, with the conversation so far. A question that is not to be stored leaves no rows behind."""
+    """What a user asks, with the conversation so far. A question that is not to be stored leaves no rows behind.
+
+    `parent` is the turn that it follows. A turn that runs a call of the turn `rerun_of` again has `plans` that are made
+    already and `reused` calls, by their number, that are not made again. The `background` has no caller to wait for.
+    """
 
     owner: str
     messages: tuple[ChatMessage, ...]
@@ -41,6 +46,11 @@ class Question:
     conversation_id: str | None = None
     tools: frozenset[str] | None = None
     store: bool = True
+    background: bool = False
+    parent: str | None = None
+    rerun_of: str | None = None
+    plans: tuple[Plan, ...] = ()
+    reused: Mapping[int, PastCall] = field(default_factory=dict)
     find_image: Callable[[str], Awaitable[ImageRef]] = field(repr=False, kw_only=True)
 
 
@@ -50,6 +60,20 @@ class Turns:
     def __init__(self, agent: Agent, database: Database) -> None:
         self._agent = agent
         self._database = database
+        self._live: dict[str, LiveTurn] = {}
+
+    def live(self, owner: str, turn_id: str) -> LiveTurn | None:
+        """A stored turn of the owner's that runs or has just ended. All that is known of others is in the database."""
+        live = self._live.get(turn_id)
+        return live if live and live.owner == owner else None
+
+    async def close(self) -> None:
+        """Stop the stored turns that still run, and store that they were."""
+        running = list(self._live.values())
+        for live in running:
+            live.cancel(UnavailableError("The server was stopped before this was answered. Ask again."))
+        for live in running:
+            await live.ended()
 
     async def start(self, question: Question) -> LiveTurn:
         """Begin. The question is stored before anything is shown.
@@ -57,39 +81,50 @@ class Turns:
         Raises `UnavailableError` without a planner, `NotFoundError` for a model that none of them is.
         """
         planner = self._agent.registry.planner_name(question.model)
-        turn_id = uuid.uuid4().hex[:24]
-        conversation_id = question.conversation_id or new_conversation_id()
-        model = planner.removeprefix(PLANNER_PREFIX)
-        live = LiveTurn(turn_id, conversation_id, model, lambda event: self._keep(question, turn_id, event))
-        if question.store:
-            self._database.post(lambda session: _open_turn(session, question, turn_id, conversation_id))
+        started = TurnStarted(
+            turn_id=uuid.uuid4().hex[:24],
+            conversation_id=question.conversation_id or new_conversation_id(),
+            planner=planner.removeprefix(PLANNER_PREFIX),
+            parent=question.parent,
+            rerun_of=question.rerun_of,
+            reused=tuple(call.outcome.call_id for call in question.reused.values()),
+            tools=None if question.tools is None else tuple(sorted(question.tools)),
+        )
         turn = TurnInput(
-            turn_id=turn_id,
-            conversation_id=conversation_id,
+            turn_id=started.turn_id,
+            conversation_id=started.conversation_id,
             messages=question.messages,
             image=question.image,
             planner=planner,
             find_image=question.find_image,
             tools=question.tools,
+            plans=question.plans,
+            reused=question.reused,
         )
-        live.emit(
-            TurnStarted(turn_id=turn_id, conversation_id=conversation_id, planner=planner.removeprefix(PLANNER_PREFIX))
+        live = LiveTurn(
+            question.owner, started, lambda event: self._keep(question, turn.turn_id, event), question.background
         )
-        live.start(asyncio.create_task(self._run(turn, live, question)))
+        if question.store:
+            self._database.post(lambda session: _open_turn(session, question, started, live.created_at))
+        stored = live.start(self._run(turn, live))
+        if question.store:
+            self._live[turn.turn_id] = live
+            stored.add_done_callback(lambda _: self._forget_later(turn.turn_id))
         return live
 
-    async def _run(self, turn: TurnInput, live: LiveTurn, question: Question) -> None:
+    def _forget_later(self, turn_id: str) -> None:
+        asyncio.get_running_loop().call_later(LINGER_S, self._live.pop, turn_id, None)
+
+    async def _run(self, turn: TurnInput, live: LiveTurn) -> None:
         started, outcome = time.perf_counter(), "completed"
         try:
             await self._agent.run(turn, live.emit)
         except asyncio.CancelledError:
             outcome = CancelledError.code
-            if question.store:
-                self._database.post(lambda session: _close_turn(session, turn.turn_id, "cancelled", ""))
             raise
         except MMedAgentError as error:
             outcome = error.code
-            live.emit(TurnFailed(problem=error.problem(correlation_id.get())))
+            raise
         finally:
             seconds = round(time.perf_counter() - started, 4)
             log.info("turn", extra={"turn_id": turn.turn_id, "outcome": outcome, "seconds": seconds})
@@ -111,25 +146,27 @@ def new_conversation(owner: str, conversation_id: str, title: str = "") -> Conve
     return ConversationRow(id=conversation_id, owner=owner, created_at=time.time(), title=title, details={})
 
 
-def _open_turn(session: Session, question: Question, turn_id: str, conversation_id: str) -> None:
+def _open_turn(session: Session, question: Question, started: TurnStarted, at: float) -> None:
     text = question.messages[-1].text
     title = " ".join(text.split())[:TITLE_CHARACTERS]
     if question.conversation_id is None:
-        session.add(new_conversation(question.owner, conversation_id, title))
+        session.add(new_conversation(question.owner, started.conversation_id, title))
         session.flush()
     else:
-        conversation = repository.conversation_of(session, question.owner, conversation_id)
+        conversation = repository.conversation_of(session, question.owner, started.conversation_id)
         conversation.title = conversation.title or title
     session.add(
         TurnRow(
-            id=turn_id,
+            id=started.turn_id,
             owner=question.owner,
-            conversation_id=conversation_id,
-            created_at=time.time(),
+            conversation_id=started.conversation_id,
+            created_at=at,
             status="running",
             question=text,
             file_id=question.file_id,
             answer="",
+            parent_id=question.parent,
+            rerun_of=question.rerun_of,
         )
     )
 
@@ -151,7 +188,7 @@ def _keep_event(
     match stored.event:
         case TurnCompleted(answer=answer):
             _close_turn(session, turn_id, "completed", answer)
-        case TurnFailed():
-            _close_turn(session, turn_id, "failed", "")
+        case TurnFailed(problem=problem):
+            _close_turn(session, turn_id, "cancelled" if problem.code == CancelledError.code else "failed", "")
         case _:
             return

@@ -13,10 +13,20 @@ from mmedagent.protocol.types import Identifier, JsonObject, ShortText, Text, To
 
 
 class TurnStarted(WireType):
+    """The question is stored. `parent` is the turn that this one follows, and absent for the first of a conversation.
+
+    A turn that runs a call of another one again names that turn in `rerun_of`, and the calls that it takes over from it
+    in `reused`. `tools` are those that the planner may use; absent, it may use all.
+    """
+
     type: Literal["turn.started"] = "turn.started"
     turn_id: Identifier
     conversation_id: Identifier
     planner: ShortText
+    parent: Identifier | None = None
+    rerun_of: Identifier | None = None
+    reused: tuple[Identifier, ...] = Field(default=(), max_length=128)
+    tools: tuple[ToolName, ...] | None = Field(default=None, max_length=64)
 
 
 class ThoughtsWritten(WireType):
@@ -36,13 +46,17 @@ class PlanMade(WireType):
 
 
 class CallStarted(WireType):
-    """An action began; its parameters are resolved and checked. `number` counts from 1 over the turn."""
+    """An action began; its parameters are resolved and checked. `number` counts from 1 over the turn.
+
+    `reused`, here and where it ended, says that it is taken over from another turn and did not run again.
+    """
 
     type: Literal["call.started"] = "call.started"
     number: int = Field(ge=1)
     call_id: Identifier
     tool: ToolName
     parameters: JsonObject
+    reused: bool = False
 
 
 class CallProgressed(WireType):
@@ -60,6 +74,7 @@ class CallEnded(WireType):
     type: Literal["call.ended"] = "call.ended"
     number: int = Field(ge=1)
     outcome: Outcome
+    reused: bool = False
 
 
 class AnswerWritten(WireType):

@@ -8,10 +8,11 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def encode_event(data: str, event: str | None = None) -> bytes:
-    """One event. `data` is a single line, such as JSON."""
+def encode_event(data: str, event: str | None = None, event_id: int | None = None) -> bytes:
+    """One event. `data` is a single line, such as JSON; a reader who comes back names the last id that it saw."""
     name = f"event: {event}\n" if event else ""
-    return f"{name}data: {data}\n\n".encode()
+    number = f"id: {event_id}\n" if event_id is not None else ""
+    return f"{number}{name}data: {data}\n\n".encode()
 
 
 async def read_data(lines: AsyncIterator[str]) -> AsyncIterator[str]:

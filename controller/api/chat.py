@@ -16,16 +16,18 @@ from pydantic import BaseModel
 from mmedagent.controller.api.inputs import Messages, ModelName, understand
 from mmedagent.controller.api.items import items_of
 from mmedagent.controller.api.services import Services
-from mmedagent.controller.api.streaming import finished_turn, stream_turn
+from mmedagent.controller.api.streaming import compact_json, event_stream, finished_turn
 from mmedagent.controller.turns import Question
 from mmedagent.protocol.events import (
     AnswerWritten,
     CallEnded,
+    StoredEvent,
     ThoughtsWritten,
     TurnCompleted,
     TurnEvent,
     TurnFailed,
 )
+from mmedagent.serving import sse
 
 NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
@@ -53,11 +55,11 @@ def chat_routes(services: Services) -> APIRouter:
             find_image=lambda file_id: services.files.image(owner, file_id),
         )
         live = await services.turns.start(question)
-        chat = ChatStream(live.turn_id, live.model)
+        chat = ChatStream(live.started.turn_id, live.started.planner)
         if body.stream:
-            return stream_turn(live, chat.translate, named=False, last="[DONE]")
+            return event_stream(live.events(), chat.encode, last=sse.encode_event("[DONE]"))
         events = await finished_turn(live, request)
-        return JSONResponse(chat.completion(events))
+        return JSONResponse(chat.completion([stored.event for stored in events]))
 
     return router
 
@@ -84,7 +86,11 @@ class ChatStream:
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": NO_USAGE}
 
-    def translate(self, event: TurnEvent) -> Iterator[dict[str, Any]]:
+    def encode(self, stored: StoredEvent) -> bytes:
+        """The chunks for one turn event, as server-sent events."""
+        return b"".join(sse.encode_event(compact_json(chunk)) for chunk in self._chunks(stored.event))
+
+    def _chunks(self, event: TurnEvent) -> Iterator[dict[str, Any]]:
         match event:
             case ThoughtsWritten():
                 yield self._chunk({"reasoning_content": event.text})

@@ -1,16 +1,16 @@
-"""Conversations, in the shape of the OpenAI conversations API, with a list of them added."""
+"""Conversations, in the shape of the OpenAI conversations API, with a list of them and of their turns added."""
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Body, Depends, Query
 from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.api.catalogue import Listing
 from mmedagent.controller.api.files import Deleted
-from mmedagent.controller.api.items import Item, items_of, question_item
-from mmedagent.controller.api.responses import stored_turn
+from mmedagent.controller.api.items import Item, error_of, items_of, question_item, response_id, status_of
 from mmedagent.controller.api.services import Services
+from mmedagent.controller.record import RecordedTurn, recorded_turns
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import ConversationRow
 from mmedagent.controller.turns import new_conversation, new_conversation_id
@@ -22,7 +22,18 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
 
 
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+MAX_QUERY_CHARACTERS = 200
+
+
 class NewConversation(BaseModel):
+    metadata: Metadata | None = None
+
+
+class ConversationChange(BaseModel):
+    """What is left out stays as it is. `title` is an extension."""
+
+    title: Title | None = None
     metadata: Metadata | None = None
 
 
@@ -47,9 +58,12 @@ def conversation_routes(services: Services) -> APIRouter:
         return _conversation(row)
 
     @router.get("")
-    async def list_all(owner: Annotated[str, Depends(services.owner)]) -> Listing:
-        """The newest first."""
-        rows = await services.database.read(lambda session: repository.conversations_of(session, owner))
+    async def list_all(
+        owner: Annotated[str, Depends(services.owner)],
+        query: Annotated[str, Query(max_length=MAX_QUERY_CHARACTERS)] = "",
+    ) -> Listing:
+        """The newest first. With `query` those that have it in their title or in a question."""
+        rows = await services.database.read(lambda session: repository.conversations_of(session, owner, query))
         return Listing(data=[_conversation(row) for row in rows])
 
     @router.get("/{conversation_id}")
@@ -57,13 +71,34 @@ def conversation_routes(services: Services) -> APIRouter:
         row = await services.database.read(lambda session: repository.conversation_of(session, owner, conversation_id))
         return _conversation(row)
 
+    @router.post("/{conversation_id}")
+    async def change(
+        conversation_id: Identifier, body: ConversationChange, owner: Annotated[str, Depends(services.owner)]
+    ) -> Conversation:
+        """Give a conversation another title, or other metadata."""
+        row = await services.database.write(lambda session: _change(session, owner, conversation_id, body))
+        return _conversation(row)
+
+    @router.get("/{conversation_id}/turns")
+    async def list_turns(conversation_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Listing:
+        """The turns of all branches, each with its parent; the oldest first."""
+
+        def read(session: Session) -> list[RecordedTurn]:
+            repository.conversation_of(session, owner, conversation_id)
+            return recorded_turns(session, owner, repository.turns_of(session, owner, conversation_id))
+
+        return Listing(data=[_turn(turn) for turn in await services.database.read(read)])
+
     @router.get("/{conversation_id}/items")
     async def list_items(
         conversation_id: Identifier,
         owner: Annotated[str, Depends(services.owner)],
         order: Literal["asc", "desc"] = "desc",
     ) -> Listing:
-        """Questions, thoughts, tool calls and answers; the newest first unless `order` is `asc`."""
+        """Questions, thoughts, tool calls and answers of the branch with the newest turn.
+
+        The newest first unless `order` is `asc`.
+        """
         items = await services.database.read(lambda session: _items(session, owner, conversation_id))
         return Listing(data=items if order == "asc" else items[::-1])
 
@@ -83,10 +118,36 @@ def _conversation(row: ConversationRow) -> Conversation:
     return Conversation(id=row.id, created_at=int(row.created_at), title=row.title, metadata=row.details)
 
 
+def _change(session: Session, owner: str, conversation_id: str, change: ConversationChange) -> ConversationRow:
+    row = repository.conversation_of(session, owner, conversation_id)
+    if change.title is not None:
+        row.title = change.title
+    if change.metadata is not None:
+        row.details = dict(change.metadata)
+    return row
+
+
+def _turn(turn: RecordedTurn) -> Item:
+    row, events = turn.row, turn.told()
+    return {
+        "id": response_id(row.id),
+        "parent": response_id(row.parent_id),
+        "rerun_of": response_id(row.rerun_of),
+        "created_at": row.created_at,
+        "status": status_of(row),
+        "question": row.question,
+        "file_id": row.file_id,
+        "reused": list(turn.started.reused),
+        "output": items_of(row.id, events),
+        "error": error_of(events),
+    }
+
+
 def _items(session: Session, owner: str, conversation_id: str) -> list[Item]:
     repository.conversation_of(session, owner, conversation_id)
+    newest = repository.newest_turn_of(session, owner, conversation_id)
+    branch = repository.branch_of(session, owner, newest.id) if newest else ()
     items: list[Item] = []
-    for row in repository.turns_of(session, owner, conversation_id):
-        turn, events = stored_turn(session, owner, row.id)
-        items += [question_item(turn), *items_of(turn.id, events)]
+    for turn in recorded_turns(session, owner, branch):
+        items += [question_item(turn.row), *items_of(turn.row.id, turn.told())]
     return items

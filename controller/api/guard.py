@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
@@ -10,23 +10,26 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmedagent.protocol.errors import ForbiddenError, RequestError, TooLargeError
-from mmedagent.serving.web import problem_response, require_token
+from mmedagent.serving.web import problem_response
 
 MAX_JSON_BYTES = 96 * 2**20
 """A chat message may carry an image as a data URI."""
+
+Check = Callable[[Request], Awaitable[None]]
+"""Raises a `RequestError` for a request that may not come in."""
 
 
 class GuardMiddleware:
     """Refuses other hosts (DNS rebinding), other origins (cross-site requests), strangers, and bodies over their limit.
 
-    `tokens` are the bearer tokens that paths with a prefix need. The routes check them too; here a stranger is turned
-    away before anything of a body is kept.
+    `checks` tell strangers apart on paths with a prefix. The routes check again; here a stranger is turned away before
+    anything of a body is kept.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], tokens: Mapping[str, str], max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], checks: Mapping[str, Check], max_upload_bytes: int) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
-        self._checks = {prefix: require_token(token) for prefix, token in tokens.items()}
+        self._checks = dict(checks)
         self._max_upload_bytes = max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,8 +4,9 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
+from sqlalchemy.orm import Session
 
-from mmedagent.controller.api.services import OWNER, Services
+from mmedagent.controller.api.services import Services
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import ArtifactRow
 from mmedagent.protocol.errors import InvalidRequestError
@@ -39,13 +40,12 @@ def internal_routes(services: Services) -> APIRouter:
 
     @router.post("/tools/{name}/invoke")
     async def invoke(name: ToolName, call: ToolCall, request: Request) -> ToolResult:
-        """A call of one tool by another. What it makes belongs to the owner of the image, like everything here."""
+        """A call of one tool by another. What it makes belongs to whoever has the image."""
         if call.tool != name or not call.callers:
             raise InvalidRequestError("The call names another tool than the address, or nobody who calls.")
         card = services.registry.tools().get(name)
         result = await until_disconnect(request, services.router.invoke(call, bool(card and card.idempotent)))
-        rows = ArtifactRow.of_result(OWNER, result)
-        services.database.post(lambda session: repository.keep_artifacts(session, rows))
+        services.database.post(lambda session: _keep_for_owners(session, result))
         return result
 
     @router.get("/blobs/{sha256}")
@@ -58,3 +58,9 @@ def internal_routes(services: Services) -> APIRouter:
             raise InvalidRequestError("The bytes do not have that sha256.")
 
     return router
+
+
+def _keep_for_owners(session: Session, result: ToolResult) -> None:
+    for source in result.provenance.input_sha256[:1]:
+        for owner in repository.owners_of(session, source):
+            repository.keep_artifacts(session, ArtifactRow.of_result(owner, result))

@@ -1,4 +1,4 @@
-"""Conversation items in the shape of the OpenAI responses API.
+"""Responses and their items in the shape of the OpenAI responses API.
 
 A tool call is an `mcp_call`, never a `function_call`, which clients would try to run themselves.
 """
@@ -6,16 +6,73 @@ A tool call is an `mcp_call`, never a `function_call`, which clients would try t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmedagent.controller.store.models import TurnRow
-from mmedagent.protocol.events import CallEnded, CallStarted, PlanMade, TurnCompleted, TurnEvent
+from mmedagent.protocol.events import (
+    CallEnded,
+    CallStarted,
+    PlanMade,
+    TurnCompleted,
+    TurnEvent,
+    TurnFailed,
+    TurnStarted,
+)
 from mmedagent.protocol.invocation import Outcome, ToolResult, ToolSkipped
 from mmedagent.protocol.types import JsonObject
 
 Item = dict[str, Any]
 SERVER_LABEL = "mmedagent"
+RESPONSE_PREFIX = "resp_"
+
+
+def status_of(turn: TurnRow) -> str:
+    """The status of a turn in OpenAI's words."""
+    return "in_progress" if turn.status == "running" else turn.status
+
+
+def response_id(turn_id: str | None) -> str | None:
+    return turn_id and f"{RESPONSE_PREFIX}{turn_id}"
+
+
+def response_object(
+    started: TurnStarted,
+    created_at: float,
+    status: str = "in_progress",
+    output: Sequence[Item] = (),
+    error: Item | None = None,
+) -> Item:
+    return {
+        "id": response_id(started.turn_id),
+        "object": "response",
+        "created_at": created_at,
+        "status": status,
+        "model": started.planner,
+        "conversation": {"id": started.conversation_id},
+        "previous_response_id": response_id(started.parent),
+        "output": list(output),
+        "error": error,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "temperature": None,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "mmedagent": {
+            "parent": response_id(started.parent),
+            "rerun_of": response_id(started.rerun_of),
+            "reused": list(started.reused),
+        },
+    }
+
+
+def error_of(events: Iterable[TurnEvent]) -> Item | None:
+    """Why a turn failed, if it did."""
+    problem = next((event.problem for event in events if isinstance(event, TurnFailed)), None)
+    return {"code": problem.code, "message": problem.detail} if problem else None
 
 
 def reasoning_item(turn_id: str, step: int, text: str) -> Item:

@@ -8,17 +8,21 @@ from typing import Any
 from mmedagent.controller.api.items import (
     Item,
     call_item,
+    error_of,
     items_of,
     message_item,
     reasoning_item,
+    response_object,
     text_part,
 )
+from mmedagent.protocol.errors import CancelledError
 from mmedagent.protocol.events import (
     AnswerWritten,
     CallEnded,
     CallProgressed,
     CallStarted,
     PlanMade,
+    StoredEvent,
     ThoughtsWritten,
     TurnCompleted,
     TurnEvent,
@@ -28,29 +32,38 @@ from mmedagent.protocol.events import (
 from mmedagent.protocol.invocation import ToolResult
 
 StreamEvent = dict[str, Any]
+PLACES = 16
+"""Sequence numbers that each event of a turn has for the stream events it becomes."""
+
+NOTHING = (None, None, None)
+"""In place of the three events that begin a text or end it, when they came with a piece of it before."""
 
 
 class ResponseStream:
-    """Translates one turn. `response` is the response object as it stands."""
+    """Translates one turn. `response` is the response object as it stands.
 
-    def __init__(self, response: Item, turn_id: str) -> None:
-        self.response = response
-        self._turn_id = turn_id
-        self._sequence = 0
+    A stream event's number follows from the place of the turn event that it comes from, and from its own place among
+    what that can become. So it is the same for a watcher who sees every piece of text and for one who gets only what is
+    stored; to the latter, an item that began with a piece of text begins with the whole text.
+    """
+
+    def __init__(self, started: TurnStarted, created_at: float) -> None:
+        self.response = response_object(started, created_at)
+        self._turn_id = started.turn_id
         self._indexes: dict[str, int] = {}
         self._events: list[TurnEvent] = []
         self._thinking: tuple[int, str] | None = None
+        self._thought_through = 0
         self._answer: str | None = None
 
-    def translate(self, event: TurnEvent) -> Iterator[StreamEvent]:
+    def translate(self, stored: StoredEvent) -> Iterator[StreamEvent]:
         """The stream events for one turn event, in order."""
-        for made in self._made(event):
-            made["sequence_number"] = self._sequence
-            self._sequence += 1
-            yield made
+        self._events.append(stored.event)
+        for place, made in enumerate(self._made(stored.event)):
+            if made is not None:
+                yield {**made, "sequence_number": (stored.sequence - 1) * PLACES + place}
 
-    def _made(self, event: TurnEvent) -> Iterator[StreamEvent]:
-        self._events.append(event)
+    def _made(self, event: TurnEvent) -> Iterator[StreamEvent | None]:
         match event:
             case TurnStarted():
                 yield {"type": "response.created", "response": self.response}
@@ -73,8 +86,8 @@ class ResponseStream:
             case TurnCompleted():
                 yield from self._complete(event)
             case TurnFailed():
-                error = {"code": event.problem.code, "message": event.problem.detail}
-                self._finish("failed", error)
+                cancelled = event.problem.code == CancelledError.code
+                self._finish("cancelled" if cancelled else "failed", error_of([event]))
                 yield {"type": "response.failed", "response": self.response}
 
     def _think(self, step: int, text: str) -> Iterator[StreamEvent]:
@@ -89,16 +102,17 @@ class ResponseStream:
         place = self._place(item)
         yield {"type": "response.reasoning_summary_text.delta", **place, "summary_index": 0, "delta": text}
 
-    def _think_through(self, step: int, thoughts: str) -> Iterator[StreamEvent]:
-        if thoughts and self._thinking is None:
-            yield from self._think(step, thoughts)
+    def _think_through(self, step: int, thoughts: str) -> Iterator[StreamEvent | None]:
+        begins = bool(thoughts) and self._thinking is None and step > self._thought_through
+        yield from self._think(step, thoughts) if begins else NOTHING
         yield from self._stop_thinking()
 
-    def _stop_thinking(self) -> Iterator[StreamEvent]:
+    def _stop_thinking(self) -> Iterator[StreamEvent | None]:
         if self._thinking is None:
+            yield from NOTHING
             return
         step, text = self._thinking
-        self._thinking = None
+        self._thinking, self._thought_through = None, step
         item = reasoning_item(self._turn_id, step, text)
         place = {**self._place(item), "summary_index": 0}
         yield {"type": "response.reasoning_summary_text.done", **place, "text": text}
@@ -135,10 +149,10 @@ class ResponseStream:
         self._answer += text
         yield {"type": "response.output_text.delta", **place, "content_index": 0, "delta": text, "logprobs": []}
 
-    def _complete(self, event: TurnCompleted) -> Iterator[StreamEvent]:
-        yield from self._stop_thinking()
-        if self._answer is None:
-            yield from self._write(event.answer)
+    def _complete(self, event: TurnCompleted) -> Iterator[StreamEvent | None]:
+        plans = sum(isinstance(one, PlanMade) for one in self._events)
+        yield from self._think_through(plans + 1, event.thoughts)
+        yield from self._write(event.answer) if self._answer is None else NOTHING
         item = message_item(self._turn_id, event.answer)
         place = {**self._place(item), "content_index": 0}
         yield {"type": "response.output_text.done", **place, "text": event.answer, "logprobs": []}

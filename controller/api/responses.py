@@ -1,62 +1,30 @@
 """Questions with their steps, in the shape of the OpenAI responses API."""
 
-import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, TypeAdapter
-from sqlalchemy.orm import Session
 
-from mmedagent.controller.api.inputs import (
-    MAX_MESSAGES,
-    Asked,
-    InputMessage,
-    Messages,
-    MessageText,
-    ModelName,
-    understand,
+from mmedagent.controller.api.items import Item, error_of, items_of, response_object, status_of
+from mmedagent.controller.api.questions import (
+    RerunRequest,
+    ResponseRequest,
+    question_of,
+    recorded,
+    rerun_question,
+    turn_id_of,
 )
-from mmedagent.controller.api.items import Item, items_of
-from mmedagent.controller.api.response_stream import ResponseStream
+from mmedagent.controller.api.response_stream import PLACES, ResponseStream
 from mmedagent.controller.api.services import Services
-from mmedagent.controller.api.streaming import finished_turn, stream_turn
-from mmedagent.controller.store import repository
-from mmedagent.controller.store.models import TurnRow
-from mmedagent.controller.turns import Question
-from mmedagent.protocol.errors import InvalidRequestError, NotFoundError
-from mmedagent.protocol.events import TurnEvent, TurnFailed, TurnStarted
-from mmedagent.protocol.invocation import ImageRef
-from mmedagent.protocol.plan import ChatMessage
-from mmedagent.protocol.types import Identifier, ToolName
+from mmedagent.controller.api.streaming import begun_turn, compact_json, event_stream, finished_turn, replayed
+from mmedagent.controller.live import LiveTurn
+from mmedagent.controller.record import LAST_SEQUENCE, RecordedTurn
+from mmedagent.protocol.events import StoredEvent
+from mmedagent.protocol.types import Identifier
+from mmedagent.serving import sse
 
-RESPONSE_PREFIX = "resp_"
-MAX_HISTORY = 100
-_EVENTS: TypeAdapter[TurnEvent] = TypeAdapter(TurnEvent)
-
-
-class ConversationParam(BaseModel):
-    id: Identifier
-
-
-class ResponseRequest(BaseModel):
-    """The part of OpenAI's request that has a meaning here. `allowed_tools` is an extension: names of tools."""
-
-    model: ModelName | None = None
-    input: MessageText | Messages
-    conversation: Identifier | ConversationParam | None = None
-    previous_response_id: Identifier | None = None
-    stream: bool = False
-    store: bool = True
-    allowed_tools: Annotated[list[ToolName], Field(max_length=64)] | None = None
-
-    def messages(self) -> list[InputMessage]:
-        return [InputMessage(role="user", content=self.input)] if isinstance(self.input, str) else self.input
-
-    def conversation_id(self) -> str | None:
-        return self.conversation.id if isinstance(self.conversation, ConversationParam) else self.conversation
+MAX_SEQUENCE_NUMBER = LAST_SEQUENCE * PLACES
 
 
 def response_routes(services: Services) -> APIRouter:
@@ -66,103 +34,83 @@ def response_routes(services: Services) -> APIRouter:
     async def create_response(
         body: ResponseRequest, request: Request, owner: Annotated[str, Depends(services.owner)]
     ) -> Response:
-        """Ask. With `stream` the steps arrive as server-sent events; otherwise the whole response at the end."""
-        question = await _question(services, owner, body)
-        live = await services.turns.start(question)
-        shell = response_object(live.turn_id, live.conversation_id, live.model, "in_progress", [])
-        stream = ResponseStream(shell, live.turn_id)
-        if body.stream:
-            return stream_turn(live, stream.translate, named=True)
-        events = await finished_turn(live, request)
-        return JSONResponse({**shell, "status": "completed", "output": items_of(live.turn_id, events)})
+        """Ask. With `stream` the steps arrive as server-sent events; otherwise the whole response at the end.
 
-    @router.get("/responses/{response_id}")
-    async def read_response(response_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> dict[str, Any]:
-        """A stored response."""
-        turn_id = response_id.removeprefix(RESPONSE_PREFIX)
-        turn, events = await services.database.read(lambda session: stored_turn(session, owner, turn_id))
-        status = "in_progress" if turn.status == "running" else turn.status
-        model = next((event.planner for event in events if isinstance(event, TurnStarted)), "")
-        response = response_object(turn.id, turn.conversation_id, model, status, items_of(turn.id, events))
-        return {**response, "error": _error_of(events)}
+        With `background` the turn goes on when the caller leaves, and without `stream` the answer is there at once.
+        """
+        live = await services.turns.start(await question_of(services, owner, body))
+        return await _told(live, body.stream, body.background, request)
+
+    @router.get("/responses/{response_id}", response_model=None)
+    async def read_response(
+        response_id: Identifier,
+        owner: Annotated[str, Depends(services.owner)],
+        stream: bool = False,
+        starting_after: Annotated[int | None, Query(ge=0, le=MAX_SEQUENCE_NUMBER)] = None,
+        last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQUENCE_NUMBER)] = None,
+    ) -> Response:
+        """A stored response. With `stream` its events, after the one with that number, up to its end."""
+        if not stream:
+            return JSONResponse(_response_of(await recorded(services, owner, response_id)))
+        after = starting_after if starting_after is not None else last_event_id
+        if live := services.turns.live(owner, turn_id_of(response_id)):
+            shown = ResponseStream(live.started, live.created_at)
+            return event_stream(live.events(), _encoder(shown, after))
+        turn = await recorded(services, owner, response_id)
+        shown = ResponseStream(turn.started, turn.events[0].at)
+        return event_stream(replayed(turn.events), _encoder(shown, after))
+
+    @router.post("/responses/{response_id}/cancel")
+    async def cancel_response(
+        response_id: Identifier, owner: Annotated[str, Depends(services.owner)]
+    ) -> dict[str, Any]:
+        """Stop a response, down to the tools at work. One that has ended stays as it is."""
+        if live := services.turns.live(owner, turn_id_of(response_id)):
+            live.cancel()
+            await live.ended()
+        return _response_of(await recorded(services, owner, response_id))
+
+    @router.post("/responses/{response_id}/rerun", response_model=None)
+    async def rerun_response(
+        response_id: Identifier,
+        body: RerunRequest,
+        request: Request,
+        owner: Annotated[str, Depends(services.owner)],
+    ) -> Response:
+        """Run one call again with other parameters, what depends on it, and the answer. The rest is taken over."""
+        live = await services.turns.start(await rerun_question(services, owner, response_id, body))
+        return await _told(live, body.stream, body.background, request)
 
     return router
 
 
-def response_object(turn_id: str, conversation_id: str, model: str, status: str, output: list[Item]) -> Item:
-    return {
-        "id": f"{RESPONSE_PREFIX}{turn_id}",
-        "object": "response",
-        "created_at": time.time(),
-        "status": status,
-        "model": model,
-        "conversation": {"id": conversation_id},
-        "output": output,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
-        "parallel_tool_calls": True,
-        "temperature": None,
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": None,
-    }
+async def _told(live: LiveTurn, stream: bool, background: bool, request: Request) -> Response:
+    """The answer to a request that began a turn."""
+    if stream:
+        return event_stream(live.events(), _encoder(ResponseStream(live.started, live.created_at)))
+    if background:
+        await begun_turn(live)
+        return JSONResponse(response_object(live.started, live.created_at))
+    events = await finished_turn(live, request)
+    output = items_of(live.started.turn_id, [stored.event for stored in events])
+    return JSONResponse(response_object(live.started, live.created_at, "completed", output))
 
 
-def stored_turn(session: Session, owner: str, turn_id: str) -> tuple[TurnRow, list[TurnEvent]]:
-    """A turn and its events. Raises `NotFoundError`."""
-    turn = repository.turn_of(session, owner, turn_id)
-    return turn, [_EVENTS.validate_python(row.body) for row in repository.events_of(session, owner, turn.id)]
+def _response_of(turn: RecordedTurn) -> Item:
+    events = turn.told()
+    output = items_of(turn.row.id, events)
+    return response_object(turn.started, turn.events[0].at, status_of(turn.row), output, error_of(events))
 
 
-def _error_of(events: Sequence[TurnEvent]) -> Item | None:
-    problem = next((event.problem for event in events if isinstance(event, TurnFailed)), None)
-    return {"code": problem.code, "message": problem.detail} if problem else None
+def _encoder(stream: ResponseStream, after: int | None = None) -> Callable[[StoredEvent], bytes]:
+    """Writes the stream events that come after that number, with the number as their id."""
+    first = 0 if after is None else after + 1
 
+    def encode(stored: StoredEvent) -> bytes:
+        return b"".join(
+            sse.encode_event(compact_json(one), one["type"], one["sequence_number"])
+            for one in stream.translate(stored)
+            if one["sequence_number"] >= first
+        )
 
-async def _question(services: Services, owner: str, body: ResponseRequest) -> Question:
-    asked = await understand(services, owner, body.messages())
-    conversation_id = body.conversation_id()
-    if conversation_id and body.previous_response_id:
-        raise InvalidRequestError("Give a conversation or a previous_response_id, not both.")
-    if body.previous_response_id:
-        turn_id = body.previous_response_id.removeprefix(RESPONSE_PREFIX)
-        turn = await services.database.read(lambda session: repository.turn_of(session, owner, turn_id))
-        conversation_id = turn.conversation_id
-    if conversation_id:
-        asked = await _with_history(services, owner, conversation_id, asked)
-    return Question(
-        owner=owner,
-        messages=asked.messages,
-        model=body.model,
-        image=asked.image,
-        file_id=asked.file_id,
-        conversation_id=conversation_id,
-        tools=frozenset(body.allowed_tools) if body.allowed_tools is not None else None,
-        store=body.store,
-        find_image=lambda file_id: services.files.image(owner, file_id),
-    )
-
-
-async def _with_history(services: Services, owner: str, conversation_id: str, asked: Asked) -> Asked:
-    """What was asked, after what was said before, and with the conversation's last image if it has none itself."""
-
-    def earlier_turns(session: Session) -> list[TurnRow]:
-        repository.conversation_of(session, owner, conversation_id)
-        return list(repository.turns_of(session, owner, conversation_id))
-
-    turns = await services.database.read(earlier_turns)
-    history = [
-        message
-        for turn in turns
-        if turn.status == "completed"
-        for message in (ChatMessage(role="user", text=turn.question), ChatMessage(role="assistant", text=turn.answer))
-    ]
-    image: ImageRef | None = asked.image
-    file_id = asked.file_id or next((turn.file_id for turn in reversed(turns) if turn.file_id), None)
-    if image is None and file_id is not None:
-        with suppress(NotFoundError):
-            image = await services.files.image(owner, file_id)
-    room = min(MAX_HISTORY, MAX_MESSAGES - len(asked.messages))
-    return Asked((*history[max(0, len(history) - room) :], *asked.messages), image, file_id)
+    return encode

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from mmedagent.controller.agent import Agent
 from mmedagent.controller.files import Files
+from mmedagent.controller.keys import Caller, Keys
 from mmedagent.controller.prefetching import Prefetcher
 from mmedagent.controller.registry import Registry
 from mmedagent.controller.routing import Router
@@ -15,9 +16,6 @@ from mmedagent.controller.settings import ControllerSettings
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.turns import Turns
 from mmedagent.serving.blobs import FolderBlobStore
-from mmedagent.serving.web import require_token
-
-OWNER = "local"
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Services:
 
     settings: ControllerSettings
     database: Database
+    keys: Keys
     blobs: FolderBlobStore
     files: Files
     registry: Registry
@@ -34,8 +33,10 @@ class Services:
     turns: Turns
     prefetcher: Prefetcher
 
+    async def caller(self, request: Request) -> Caller:
+        """Who asks. Raises `UnauthorizedError` when keys are wanted and the request has no valid one."""
+        return await self.keys.caller(request)
+
     async def owner(self, request: Request) -> str:
-        """Who asks. Raises `UnauthorizedError` when a key is set and the request does not carry it."""
-        if self.settings.api_key is not None:
-            await require_token(self.settings.api_key.get_secret_value())(request)
-        return OWNER
+        """Whose things the caller sees. Raises `UnauthorizedError` as `caller` does."""
+        return (await self.caller(request)).owner

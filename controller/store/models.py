@@ -69,7 +69,11 @@ class ConversationRow(Base):
 
 
 class TurnRow(Base):
-    """One question and what came of it. `status` is running, completed, failed or cancelled."""
+    """One question and what came of it. `status` is running, completed, failed or cancelled.
+
+    `parent_id` is the turn that it follows, so that the turns of a conversation are a tree. `rerun_of` is the turn of
+    which it runs a call again.
+    """
 
     __tablename__ = "turns"
     __table_args__ = (Index("ix_turns_conversation", "conversation_id", "created_at"),)
@@ -82,6 +86,44 @@ class TurnRow(Base):
     question: Mapped[str] = mapped_column(Text)
     file_id: Mapped[str | None] = mapped_column(String(64))
     answer: Mapped[str] = mapped_column(Text, default="")
+    parent_id: Mapped[str | None] = mapped_column(String(64))
+    rerun_of: Mapped[str | None] = mapped_column(String(64))
+
+
+class ApiKeyRow(Base):
+    """What is kept of an API key: never the key itself. `prefix` is its beginning, for people to tell keys apart."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    prefix: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[float] = mapped_column(Float)
+    last_used_at: Mapped[float | None] = mapped_column(Float)
+    revoked_at: Mapped[float | None] = mapped_column(Float)
+
+
+class ReportRow(Base):
+    """The report on a turn, from the first edit or review on. `state` is draft, reviewed or signed.
+
+    `revision` counts the changes from 1; a change of another revision than was read fails.
+    """
+
+    __tablename__ = "reports"
+
+    turn_id: Mapped[str] = mapped_column(ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64), index=True)
+    state: Mapped[str] = mapped_column(String(16))
+    revision: Mapped[int] = mapped_column(Integer)
+    sections: Mapped[list[Any]] = mapped_column(JSON)
+    reviewed_by: Mapped[str | None] = mapped_column(String(64))
+    reviewed_at: Mapped[float | None] = mapped_column(Float)
+    signed_by: Mapped[str | None] = mapped_column(String(64))
+    signed_at: Mapped[float | None] = mapped_column(Float)
+
+    __mapper_args__ = {"version_id_col": revision}  # noqa: RUF012 - SQLAlchemy's way
 
 
 class EventRow(Base):

@@ -1,4 +1,4 @@
-"""Every query there is. Each takes the owner and sees nothing of anybody else."""
+"""The queries about what users have. Each takes the owner and sees nothing of anybody else."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def file_of(session: Session, owner: str, file_id: str) -> FileRow:
 def files_of(session: Session, owner: str) -> Sequence[FileRow]:
     newest = sa.select(FileRow).where(FileRow.owner == owner).order_by(FileRow.created_at.desc()).limit(MAX_ROWS)
     return session.scalars(newest).all()
+
+
+def owners_of(session: Session, source_sha256: str) -> Sequence[str]:
+    """Everybody who uploaded this very picture."""
+    rows = sa.select(FileRow.owner).where(FileRow.source_sha256 == source_sha256).distinct()
+    return session.scalars(rows).all()
 
 
 def delete_file(session: Session, owner: str, file_id: str) -> list[str]:
@@ -68,8 +74,15 @@ def conversation_of(session: Session, owner: str, conversation_id: str) -> Conve
     return row
 
 
-def conversations_of(session: Session, owner: str) -> Sequence[ConversationRow]:
+def conversations_of(session: Session, owner: str, query: str = "") -> Sequence[ConversationRow]:
+    """The newest first; with a query those that have it in their title or in a question."""
     rows = sa.select(ConversationRow).where(ConversationRow.owner == owner)
+    if query:
+        asked = sa.select(TurnRow.conversation_id).where(
+            TurnRow.owner == owner, TurnRow.question.icontains(query, autoescape=True)
+        )
+        titled = ConversationRow.title.icontains(query, autoescape=True)
+        rows = rows.where(sa.or_(titled, ConversationRow.id.in_(asked)))
     return session.scalars(rows.order_by(ConversationRow.created_at.desc()).limit(MAX_ROWS)).all()
 
 
@@ -86,15 +99,35 @@ def turn_of(session: Session, owner: str, turn_id: str) -> TurnRow:
 
 
 def turns_of(session: Session, owner: str, conversation_id: str) -> Sequence[TurnRow]:
-    """The turns of a conversation, oldest first."""
+    """The newest turns of a conversation, of all branches; the oldest of them first."""
     rows = sa.select(TurnRow).where(TurnRow.owner == owner, TurnRow.conversation_id == conversation_id)
-    return session.scalars(rows.order_by(TurnRow.created_at).limit(MAX_ROWS)).all()
+    return session.scalars(rows.order_by(TurnRow.created_at.desc()).limit(MAX_ROWS)).all()[::-1]
+
+
+def newest_turn_of(session: Session, owner: str, conversation_id: str) -> TurnRow | None:
+    rows = sa.select(TurnRow).where(TurnRow.owner == owner, TurnRow.conversation_id == conversation_id)
+    return session.scalar(rows.order_by(TurnRow.created_at.desc()).limit(1))
+
+
+def branch_of(session: Session, owner: str, turn_id: str) -> Sequence[TurnRow]:
+    """The turns from the first of a conversation to this one, each the parent of the next; of a long branch the end."""
+    last = sa.select(TurnRow.id, TurnRow.parent_id, sa.literal(0).label("back"))
+    branch = last.where(TurnRow.owner == owner, TurnRow.id == turn_id).cte(recursive=True)
+    earlier = sa.select(TurnRow.id, TurnRow.parent_id, branch.c.back + 1).join(branch, TurnRow.id == branch.c.parent_id)
+    branch = branch.union_all(earlier.where(TurnRow.owner == owner, branch.c.back < MAX_ROWS - 1))
+    rows = sa.select(TurnRow).join(branch, TurnRow.id == branch.c.id)
+    return session.scalars(rows.order_by(branch.c.back.desc())).all()
 
 
 def events_of(session: Session, owner: str, turn_id: str) -> Sequence[EventRow]:
     """The events of a turn, in their order."""
-    rows = sa.select(EventRow).join(TurnRow).where(TurnRow.owner == owner, EventRow.turn_id == turn_id)
-    return session.scalars(rows.order_by(EventRow.sequence)).all()
+    return events_of_turns(session, owner, [turn_id])
+
+
+def events_of_turns(session: Session, owner: str, turn_ids: Sequence[str]) -> Sequence[EventRow]:
+    """The events of several turns, those of each in their order."""
+    rows = sa.select(EventRow).join(TurnRow).where(TurnRow.owner == owner, EventRow.turn_id.in_(turn_ids))
+    return session.scalars(rows.order_by(EventRow.turn_id, EventRow.sequence)).all()
 
 
 def close_interrupted_turns(session: Session) -> int:

@@ -235,4 +235,12 @@ def test_unstored_questions_leave_no_rows_but_their_artifacts(tmp_path: Path) ->
         unstored = system.respond("hello", store=False).json()
         assert system.http.get(f"/v1/responses/{unstored['id']}").status_code == 404
         found = counts(system.settings.data_dir / "mmedagent.sqlite")
-        assert found == {"files": 1, "artifacts": 2, "conversations": 0, "turns": 0, "turn_events": 0}
+        assert found == {
+            "files": 1,
+            "artifacts": 2,
+            "conversations": 0,
+            "turns": 0,
+            "turn_events": 0,
+            "api_keys": 0,
+            "reports": 0,
+        }

@@ -19,8 +19,8 @@ from mmedagent.cli.main import app as command_line
 from mmedagent.cli.profile import Profile
 from mmedagent.controller.api.guard import MAX_JSON_BYTES
 from mmedagent.controller.api.inputs import MAX_MESSAGE_CHARACTERS, MAX_MESSAGES
+from mmedagent.controller.api.questions import MAX_HISTORY
 from mmedagent.controller.api.response_stream import ResponseStream
-from mmedagent.controller.api.responses import MAX_HISTORY
 from mmedagent.controller.app import create_app
 from mmedagent.controller.settings import ControllerSettings
 from mmedagent.controller.store.repository import MAX_ROWS
@@ -88,8 +88,12 @@ def test_every_streaming_event_has_its_row() -> None:
     ]
     sent = []
     for ending in endings:
-        stream = ResponseStream({"id": "resp_t"}, "t")
-        sent += [made["type"] for event in [*turn_events(), ending] for made in stream.translate(event)]
+        stream = ResponseStream(
+            events.TurnStarted(turn_id="t", conversation_id="c", planner="scripted"), created_at=1.0
+        )
+        for number, event in enumerate([*turn_events(), ending], 1):
+            stored = events.StoredEvent(sequence=number, at=1.0, event=event)
+            sent += [made["type"] for made in stream.translate(stored)]
     assert {row[0] for row in table(API, "event", "when")} == set(sent)
 
 

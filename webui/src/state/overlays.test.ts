@@ -25,12 +25,13 @@ function turnWith(data: JsonObject): Turn {
     tool: "grounded_segmentation",
     arguments: {},
     state: "done",
+    progress: null,
     startedAt: 0,
     seconds: 1,
     output: { data, artifacts: [], provenance },
     error: null,
   };
-  return { ...startTurn("t", "", [0, 0, 0.5, 0.5], "f"), steps: [call] };
+  return { ...startTurn("t", { text: "", box: [0, 0, 0.5, 0.5], fileId: "f", parent: null }), steps: [call] };
 }
 
 test("a drawn box goes into the text and comes out again", () => {
@@ -77,7 +78,7 @@ test("a thing with a box and a mask is one overlay; an empty mask is none", () =
   expect(liver && isLit(liver, { callId: "c", field: null })).toBe(true);
   expect(liver && isLit(liver, { callId: "c", field: "/boxes/1" })).toBe(false);
   expect(liver && isLit(liver, { callId: "d", field: null })).toBe(false);
-  const later = { ...startTurn("u", "", null, "f"), state: "done" as const };
+  const later = { ...startTurn("u", { text: "", box: null, fileId: "f", parent: null }), state: "done" as const };
   expect(turnToDraw([turn, later], "f")).toBe(turn);
   expect(turnToDraw([turn], "other")).toBeNull();
   const newer = { ...turn, id: "v", steps: turn.steps.map((step) => ({ ...step, id: "newer" })) };

@@ -1,6 +1,6 @@
 /** A turn as the page shows it, and how stream events and stored items build it. No side effects. */
 
-import type { CallItem, Item, JsonObject, MessageItem, Part, StreamEvent, ToolOutput } from "../api/types";
+import type { CallItem, Claim, Item, JsonObject, Part, StreamEvent, ToolOutput, TurnObject } from "../api/types";
 import { splitInputBox, type Box, type Point } from "./boxes";
 
 export interface Thoughts {
@@ -10,7 +10,16 @@ export interface Thoughts {
   text: string;
 }
 
-/** `number` counts the calls of the turn from 1; the answer cites it. `seconds` is null while the call runs. */
+/** How far a running call is, 0 to 1 where it can tell, and what it is doing. */
+export interface Progress {
+  fraction: number | null;
+  text: string;
+}
+
+/** `id` is the call's own, as claims and reruns name it. `number` counts the calls of the turn from 1; the answer cites it.
+ *
+ * `startedAt` is in milliseconds since the Unix epoch, null when it is not known; `seconds` is null while the call runs.
+ */
 export interface Call {
   kind: "call";
   id: string;
@@ -19,7 +28,8 @@ export interface Call {
   tool: string;
   arguments: JsonObject;
   state: "running" | "done" | "failed" | "skipped" | "stopped";
-  startedAt: number;
+  progress: Progress | null;
+  startedAt: number | null;
   seconds: number | null;
   output: ToolOutput | null;
   error: string | null;
@@ -30,7 +40,10 @@ export interface Answer {
   id: string;
   index: number;
   text: string;
+  claims: readonly Claim[];
 }
+
+const FAILED = "The turn failed. Ask again, or look at the workers page to see what is not answering.";
 
 export type Step = Thoughts | Call | Answer;
 
@@ -39,21 +52,46 @@ export interface Failure {
   correlationId: string | null;
 }
 
-export interface Turn {
-  id: string;
+/** What a person asks: `parent` is the response that it follows, null for a first message. */
+export interface Question {
   text: string;
   box: Box | null;
   points?: readonly Point[];
   fileId: string | null;
+  parent: string | null;
+}
+
+/** `id` is the page's own and stays; `responseId` comes with the first event. `cursor` is the number of the last event.
+ *
+ * `reused` are the calls whose results a rerun took over. Times are in milliseconds since the Unix epoch.
+ */
+export interface Turn extends Question {
+  id: string;
   responseId: string | null;
   rerunOf: string | null;
+  reused: readonly string[];
+  cursor: number | null;
+  startedAt: number;
+  endedAt: number | null;
   steps: readonly Step[];
   state: "running" | "done" | "failed" | "stopped";
   failure: Failure | null;
 }
 
-export function startTurn(id: string, text: string, box: Box | null, fileId: string | null): Turn {
-  return { id, text, box, fileId, responseId: null, rerunOf: null, steps: [], state: "running", failure: null };
+export function startTurn(id: string, question: Question, now = 0, rerunOf: string | null = null): Turn {
+  return {
+    ...question,
+    id,
+    responseId: null,
+    rerunOf,
+    reused: [],
+    cursor: null,
+    startedAt: now,
+    endedAt: null,
+    steps: [],
+    state: "running",
+    failure: null,
+  };
 }
 
 export const callsOf = (turn: Turn): Call[] => turn.steps.filter((step) => step.kind === "call");
@@ -64,9 +102,19 @@ export const lastFileId = (turns: readonly Turn[]): string | null =>
 
 /** The turn after `event`; `now` is in milliseconds. Events that the page does not show leave it as it is. */
 export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
+  const cursor = event.sequence_number ?? turn.cursor;
+  return change(cursor === turn.cursor ? turn : { ...turn, cursor }, event, now);
+}
+
+function change(turn: Turn, event: StreamEvent, now: number): Turn {
   switch (event.type) {
     case "response.created":
-      return { ...turn, responseId: event.response.id };
+      return {
+        ...turn,
+        responseId: event.response.id,
+        parent: event.response.mmedagent?.parent ?? turn.parent,
+        reused: event.response.mmedagent?.reused ?? turn.reused,
+      };
     case "response.output_item.added":
     case "response.output_item.done":
       return withItem(turn, event.item, event.output_index, now);
@@ -77,15 +125,18 @@ export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
     case "response.output_text.done":
       return withText(turn, event.item_id, () => event.text);
     case "response.mcp_call_arguments.done":
-      return withStep(turn, event.item_id, (step) =>
-        step.kind === "call" ? { ...step, arguments: parseObject(event.arguments) } : step,
-      );
+      return withCall(turn, event.item_id, { arguments: parseObject(event.arguments) });
+    case "response.mcp_call.in_progress":
+      return event.mmedagent === undefined ? turn : withCall(turn, event.item_id, { progress: event.mmedagent });
     case "response.completed":
-      return { ...turn, state: "done" };
+      return { ...turn, state: "done", endedAt: now, reused: event.response.mmedagent?.reused ?? turn.reused };
+    case "response.cancelled":
+      return endTurn(turn, "stopped", now);
     case "response.failed":
-      return endTurn(turn, "failed", event.response.error?.message ?? "The turn failed.", event.correlationId);
+      if (event.response.error?.code === "cancelled") return endTurn(turn, "stopped", now);
+      return endTurn(turn, "failed", now, event.response.error?.message ?? FAILED, event.correlationId);
     case "error":
-      return endTurn(turn, "failed", event.message);
+      return endTurn(turn, "failed", now, event.message);
     default:
       return turn;
   }
@@ -95,6 +146,7 @@ export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
 export function endTurn(
   turn: Turn,
   state: "failed" | "stopped",
+  now: number,
   message = "",
   correlationId: string | null | undefined = null,
 ): Turn {
@@ -105,40 +157,39 @@ export function endTurn(
     ...turn,
     steps,
     state,
+    endedAt: now,
     failure: state === "failed" ? { message, correlationId: correlationId ?? null } : null,
   };
 }
 
-/** The turns of a stored conversation; each message of the user begins one. */
-export function turnsFromItems(items: readonly Item[]): Turn[] {
-  const turns: Turn[] = [];
-  for (const item of items) {
-    if (item.type === "message" && item.role === "user") {
-      turns.push({ ...turnOf(item), state: "stopped" });
-      continue;
-    }
-    const turn = turns.at(-1);
-    if (turn === undefined) continue;
-    const next = withItem(turn, item, turn.steps.length, 0);
-    turns[turns.length - 1] = item.type === "message" ? { ...next, state: "done" } : next;
-  }
-  return turns.map((turn) => (turn.state === "done" ? turn : endTurn(turn, "stopped")));
+/** A stored turn. One that still runs has no steps yet: following it from its first event builds them. */
+export function turnOf(stored: TurnObject): Turn {
+  const { text, box, points } = splitInputBox(stored.question);
+  const question = { text, box, points, fileId: stored.file_id, parent: stored.parent };
+  const begun: Turn = {
+    ...startTurn(stored.id, question, stored.created_at * 1000, stored.rerun_of),
+    responseId: stored.id,
+    reused: stored.reused,
+  };
+  if (stored.status === "in_progress" || stored.status === "running") return begun;
+  const turn = stored.output.reduce((made, item) => withItem(made, item, made.steps.length, null), begun);
+  if (stored.status === "completed") return { ...turn, state: "done" };
+  const stopped = stored.status === "cancelled" || stored.error?.code === "cancelled";
+  return { ...endTurn(turn, stopped ? "stopped" : "failed", 0, stored.error?.message ?? FAILED), endedAt: null };
 }
 
-function turnOf(item: MessageItem): Turn {
-  const { text, box, points } = splitInputBox(textOf(item.content));
-  const image = item.content.find((part) => part.type === "input_image");
-  return { ...startTurn(item.id, text, box, image?.file_id ?? null), points };
-}
+/** A call's item carries the call's id behind a prefix. */
+const stepId = (itemId: string): string => itemId.replace(/^mcp_/, "");
 
-function withItem(turn: Turn, item: Item, index: number, now: number): Turn {
-  const old = turn.steps.find((step) => step.id === item.id);
+/** `now` is null for an item from the store: nobody saw when it began. */
+function withItem(turn: Turn, item: Item, index: number, now: number | null): Turn {
+  const old = turn.steps.find((step) => step.id === stepId(item.id));
   const step = stepOf(item, index, now, old, callsOf(turn).length + 1);
   const steps = old === undefined ? [...turn.steps, step] : turn.steps.map((each) => (each === old ? step : each));
   return { ...turn, steps: steps.sort((a, b) => a.index - b.index) };
 }
 
-function stepOf(item: Item, index: number, now: number, old: Step | undefined, nextNumber: number): Step {
+function stepOf(item: Item, index: number, now: number | null, old: Step | undefined, nextNumber: number): Step {
   const written = old !== undefined && old.kind !== "call" ? old.text : "";
   switch (item.type) {
     case "reasoning":
@@ -149,35 +200,56 @@ function stepOf(item: Item, index: number, now: number, old: Step | undefined, n
         text: item.summary.map((part) => part.text).join("\n\n") || written,
       };
     case "message":
-      return { kind: "answer", id: item.id, index, text: textOf(item.content) || written };
+      return {
+        kind: "answer",
+        id: item.id,
+        index,
+        text: textOf(item.content) || written,
+        claims: item.mmedagent?.claims ?? [],
+      };
     case "mcp_call":
       return callOf(item, index, now, old?.kind === "call" ? old : undefined, nextNumber);
   }
 }
 
-function callOf(item: CallItem, index: number, now: number, old: Call | undefined, nextNumber: number): Call {
+function callOf(item: CallItem, index: number, now: number | null, old: Call | undefined, nextNumber: number): Call {
   const output = item.output === null ? null : parseOutput(item.output);
-  const startedAt = old?.startedAt ?? now;
-  const measured = old === undefined ? (output?.provenance.seconds ?? null) : (now - startedAt) / 1000;
+  const told = item.mmedagent?.started_at;
+  const startedAt = told === undefined ? (old?.startedAt ?? now) : told * 1000;
+  const ended = item.status === "completed" || item.status === "failed";
   return {
     kind: "call",
-    id: item.id,
+    id: stepId(item.id),
     index,
     number: old?.number ?? nextNumber,
     tool: item.name,
     arguments: item.arguments === "" ? (old?.arguments ?? {}) : parseObject(item.arguments),
     state: CALL_STATES[item.status],
+    progress: ended ? null : (old?.progress ?? null),
     startedAt,
-    seconds: item.status === "completed" || item.status === "failed" ? measured : null,
+    seconds: ended ? secondsOf(item, output, startedAt, now) : null,
     output,
     error: item.error?.content.map((part) => part.text).join(" ") ?? null,
   };
 }
 
+/** As the server measured it, else as it was seen here: at least what the tool itself took, for a replay is quicker. */
+function secondsOf(item: CallItem, output: ToolOutput | null, startedAt: number | null, now: number | null) {
+  const computed = output?.provenance.seconds ?? null;
+  if (item.mmedagent?.seconds !== undefined) return item.mmedagent.seconds;
+  if (startedAt === null || now === null) return computed;
+  return Math.max((now - startedAt) / 1000, computed ?? 0);
+}
+
 const CALL_STATES = { in_progress: "running", completed: "done", failed: "failed", incomplete: "skipped" } as const;
 
-function withStep(turn: Turn, id: string, change: (step: Step) => Step): Turn {
+function withStep(turn: Turn, itemId: string, change: (step: Step) => Step): Turn {
+  const id = stepId(itemId);
   return { ...turn, steps: turn.steps.map((step) => (step.id === id ? change(step) : step)) };
+}
+
+function withCall(turn: Turn, itemId: string, part: Partial<Call>): Turn {
+  return withStep(turn, itemId, (step) => (step.kind === "call" ? { ...step, ...part } : step));
 }
 
 function withText(turn: Turn, id: string, change: (text: string) => string): Turn {

@@ -18,11 +18,11 @@ const provenance = {
 
 function call(id: string, number: number, parameters: JsonObject, data: JsonObject): Call {
   const output = { data, artifacts: [], provenance };
-  const done = { kind: "call", state: "done", startedAt: 0, seconds: 1, output, error: null } as const;
+  const done = { kind: "call", state: "done", progress: null, startedAt: 0, seconds: 1, output, error: null } as const;
   return { ...done, id, number, index: number, tool: "tool", arguments: parameters };
 }
 
-const turn = (id: string, ...steps: Call[]): Turn => ({ ...startTurn(id, "", null, "f"), steps, state: "done" });
+const turn = (id: string, ...steps: Call[]): Turn => ({ ...startTurn(id, { text: "", box: null, fileId: "f", parent: null }), steps, state: "done" });
 
 const mask = (artifact: string, area: number): JsonObject => ({ artifact, area_px: area, area_mm2: null, score: 1 });
 

@@ -56,8 +56,10 @@ export function createViewing({ fileId, info, index, app, page }: Options): View
     } else if (polygon != null) {
       const inside = positionInside(polygon);
       page.draw(fileId, slice, { polygon, box: around ?? null, points: inside === null ? [] : [inside] });
-    } else if (box !== undefined) page.draw(fileId, slice, { box, polygon: null });
-    else if (points !== undefined) page.draw(fileId, slice, { points, polygon: null });
+    } else if (box !== undefined) {
+      // The point inside a polygon goes with it.
+      page.draw(fileId, slice, { box, polygon: null, ...(get().polygon === null ? {} : { points: [] }) });
+    } else if (points !== undefined) page.draw(fileId, slice, { points, polygon: null });
   }
 
   const shapes = { get, set };
