@@ -11,6 +11,7 @@ import { AppContext } from "./view/context";
 import { createImages } from "./view/images";
 import { saveBlob } from "./view/save";
 import { followTheme } from "./view/theme";
+import { createStudies } from "./viewer/api";
 import "./styles/base.css";
 import "./styles/page.css";
 import "./styles/sidebar.css";
@@ -23,10 +24,11 @@ import "./styles/viewer.css";
 
 const storage = window.localStorage;
 const keys = sessionKeys(window.sessionStorage);
-const client = createClient(createRequest(keys), createUpload(keys));
+const request = createRequest(keys);
+const client = createClient(request, createUpload(keys));
 const store = createAppStore(loadPreferences(storage));
 const actions = createActions({ store, client, keys, storage, save: saveBlob });
-const app = { store, actions, images: createImages(client) };
+const app = { store, actions, images: createImages(client), studies: createStudies(request) };
 
 followTheme(store);
 const root = document.getElementById("root");

@@ -13,6 +13,16 @@ export interface Frame {
   modality: string | null;
   spacing_mm: [number, number] | null;
   spacing_source: string | null;
+  slice: number;
+}
+
+/** Axes i, j, k in millimetres; `affine` leads from voxels to right, anterior, superior. */
+export interface Volume {
+  shape: [number, number, number];
+  spacing_mm: [number, number, number];
+  affine: number[][];
+  orientation: string;
+  regular: boolean;
 }
 
 export interface FileObject {
@@ -20,6 +30,8 @@ export interface FileObject {
   filename: string;
   bytes: number;
   frame: Frame;
+  frame_count: number;
+  volume: Volume | null;
 }
 
 /** `parameters` is a JSON Schema; `examples` are asks with the parameters that they lead to. */

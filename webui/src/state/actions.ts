@@ -12,6 +12,7 @@ import { savePreferences, type Preferences } from "./preferences";
 import { reportActions } from "./reports";
 import type { Turn } from "./turns";
 import { uploadActions } from "./uploads";
+import { viewingActions } from "./viewing";
 
 export type Actions = ReturnType<typeof createActions>;
 
@@ -59,6 +60,7 @@ export function createActions(context: ActionContext) {
     ...uploadActions(context),
     ...reportActions(context),
     ...exportActions(context),
+    ...viewingActions(context),
     toggleOverlay,
     toggleTool,
     highlight,

@@ -6,6 +6,7 @@ import { shownPath, type Chosen } from "./branches";
 import type { Preferences } from "./preferences";
 import { createStore, type Store } from "./store";
 import type { Failure, Turn } from "./turns";
+import type { Marks } from "./viewing";
 
 /** The key of the thread that has no conversation on the server yet. */
 export const NEW = "";
@@ -53,6 +54,7 @@ export interface AppState {
   text: string;
   fileId: string | null;
   box: Box | null;
+  marks: Marks | null;
   hidden: ReadonlySet<string>;
   opacity: number;
   highlighted: Highlighted | null;
@@ -86,6 +88,7 @@ export function createAppStore(preferences: Preferences): AppStore {
     text: "",
     fileId: null,
     box: null,
+    marks: null,
     hidden: new Set(),
     opacity: 0.35,
     highlighted: null,

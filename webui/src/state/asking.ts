@@ -7,6 +7,7 @@ import { report, type ActionContext } from "./context";
 import { followTurn } from "./following";
 import { changeTurn, findTurn } from "./threads";
 import { endTurn, startTurn, type Question, type Turn } from "./turns";
+import { marksOf } from "./viewing";
 
 /** `afterwards` runs when a turn has ended, unless it failed: then the failure is what there is to say. */
 export function askingActions(context: ActionContext, afterwards: () => Promise<void>) {
@@ -19,8 +20,9 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
     const state = store.get();
     if (!canSend(state)) return;
     const { text, fileId, box } = state;
-    store.set({ text: "", box: null });
-    await ask({ text: text.trim(), box, fileId, parent: turnsOf(state).at(-1)?.responseId ?? null });
+    const points = marksOf(state)?.points ?? [];
+    store.set({ text: "", box: null, marks: null });
+    await ask({ text: text.trim(), box, points, fileId, parent: turnsOf(state).at(-1)?.responseId ?? null });
   }
 
   /** The message of a turn in other words, as a branch beside it. */
@@ -34,7 +36,7 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
     if (model === null || !canAsk(store.get())) return;
     await run(begin(question, null), async function* (signal): AsyncGenerator<StreamEvent> {
       const conversation = await conversationOfThread(context, question.text);
-      const content: Part[] = [{ type: "input_text", text: withInputBox(question.text, question.box) }];
+      const content: Part[] = [{ type: "input_text", text: withInputBox(question.text, question.box, question.points) }];
       if (question.fileId !== null) content.push({ type: "input_image", file_id: question.fileId });
       const { parent } = question;
       const input = { role: "user", content } as const;
@@ -108,7 +110,7 @@ function nameOf(store: AppStore, turnId: string): Promise<string | null> {
   });
 }
 
-const questionOf = ({ text, box, fileId, parent }: Turn): Question => ({ text, box, fileId, parent });
+const questionOf = ({ text, box, points = [], fileId, parent }: Turn): Question => ({ text, box, points, fileId, parent });
 
 /** The tools that a turn may use, or null for all. */
 function toolsOf({ tools, disabledTools }: AppState): string[] | null {

@@ -1,7 +1,7 @@
 /** A turn as the page shows it, and how stream events and stored items build it. No side effects. */
 
 import type { CallItem, Claim, Item, JsonObject, Part, StreamEvent, ToolOutput, TurnObject } from "../api/types";
-import { splitInputBox, type Box } from "./boxes";
+import { splitInputBox, type Box, type Point } from "./boxes";
 
 export interface Thoughts {
   kind: "thoughts";
@@ -56,6 +56,7 @@ export interface Failure {
 export interface Question {
   text: string;
   box: Box | null;
+  points?: readonly Point[];
   fileId: string | null;
   parent: string | null;
 }
@@ -163,8 +164,8 @@ export function endTurn(
 
 /** A stored turn. One that still runs has no steps yet: following it from its first event builds them. */
 export function turnOf(stored: TurnObject): Turn {
-  const { text, box } = splitInputBox(stored.question);
-  const question = { text, box, fileId: stored.file_id, parent: stored.parent };
+  const { text, box, points } = splitInputBox(stored.question);
+  const question = { text, box, points, fileId: stored.file_id, parent: stored.parent };
   const begun: Turn = {
     ...startTurn(stored.id, question, stored.created_at * 1000, stored.rerun_of),
     responseId: stored.id,
