@@ -1,5 +1,5 @@
 import { useMemo, useState, type FocusEvent, type KeyboardEvent, type MouseEvent, type SyntheticEvent } from "react";
-import type { Answer as AnswerStep, Turn } from "../state/turns";
+import { callsOf, type Answer as AnswerStep, type Turn } from "../state/turns";
 import { useApp } from "../view/context";
 import { renderMarkdown } from "../view/markdown";
 import { focusCall } from "./CallCard";
@@ -35,9 +35,9 @@ export function Answer({ answer, turn, calls }: AnswerProps) {
     if (link !== null) focusCall(turn, Number(link.dataset["call"]));
     const claim = claims[Number(element?.dataset["claim"])];
     if (claim?.call_id == null) return;
-    const number = turn.steps.find((step) => step.kind === "call" && step.id === claim.call_id);
+    const call = callsOf(turn).find((each) => each.id === claim.call_id);
     const drawn = actions.showEvidence(turn, claim.call_id, claim.field);
-    if (!drawn && number?.kind === "call") focusCall(turn, number.number);
+    if (!drawn && call !== undefined) focusCall(turn, call.number);
   };
   const onKey = (event: KeyboardEvent): void => {
     if (event.key === "Enter" || event.key === " ") press(event);

@@ -2,7 +2,7 @@ import { useState } from "react";
 import type { Sentence } from "../api/types";
 import { toolTitle } from "../state/app";
 import { fieldWords } from "../state/claims";
-import type { Turn } from "../state/turns";
+import { callsOf, type Turn } from "../state/turns";
 import { useApp, useAppState } from "../view/context";
 import { Icon } from "./Icon";
 
@@ -57,21 +57,27 @@ export function SentenceRow({ sentence, turn, locked, onChange, onRemove }: Sent
   );
 }
 
+/** A citation in the words themselves needs no chip of its own. */
 function EvidenceChips({ sentence, turn }: { sentence: Sentence; turn: Turn }) {
   const { actions, store } = useApp();
   const highlighted = useAppState((state) => state.highlighted);
-  return sentence.claims.map(({ call_id: callId, field, tool, text }, index) =>
-    callId === null ? null : (
+  const calls = callsOf(turn);
+  return sentence.claims.map(({ call_id: callId, field, kind, text }, index) => {
+    const call = calls.find((each) => each.id === callId);
+    if (call === undefined || kind === "citation") return null;
+    const source = `${toolTitle(store.get(), call.tool)}${field === null ? "" : `: ${fieldWords(field)}`}`;
+    return (
       <button
         key={index}
         type="button"
         className="evidence-chip"
-        aria-pressed={highlighted?.callId === callId && highlighted.field === field}
-        title={field === null ? undefined : fieldWords(field)}
-        onClick={() => void actions.showEvidence(turn, callId, field)}
+        aria-pressed={highlighted?.callId === call.id && highlighted.field === field}
+        aria-label={`${text}, from ${source}`}
+        title={source}
+        onClick={() => void actions.showEvidence(turn, call.id, field)}
       >
-        {text} <small>{tool === null ? "" : toolTitle(store.get(), tool)}</small>
+        {text} <small>{call.number}</small>
       </button>
-    ),
-  );
+    );
+  });
 }

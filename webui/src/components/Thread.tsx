@@ -6,7 +6,7 @@ import { TurnView } from "./TurnView";
 
 const NEAR_END = 120;
 /** Turns that are on the page at first, and how many more come with a press: a long conversation must open at once. */
-const WINDOW = 30;
+const WINDOW = 20;
 
 export function Thread() {
   const turns = useAppState(turnsOf);

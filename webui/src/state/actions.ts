@@ -71,7 +71,7 @@ export function createActions(context: ActionContext) {
     setBox: (box: Box | null) => store.set({ box }),
     setOpacity: (opacity: number) => store.set({ opacity }),
     setPane: (pane: AppState["pane"]) => store.set({ pane }),
-    showPage: (page: AppState["page"]) => store.set({ page }),
+    showPage: (page: AppState["page"]) => store.set({ page, notice: null }),
     choose: (fileId: string) => store.set({ fileId, box: null }),
     dismiss: () => store.set({ notice: null }),
   };
