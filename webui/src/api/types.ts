@@ -164,13 +164,12 @@ export interface CallItem {
   output: string | null;
   error: CallError | null;
   status: "in_progress" | "completed" | "failed" | "incomplete";
-  mmedagent?: CallTimes;
 }
 
-/** `started_at` is in seconds since the Unix epoch; `seconds` from the start to the end, waiting included. */
+/** In seconds since the Unix epoch. The time between them includes waiting. */
 export interface CallTimes {
-  started_at?: number;
-  seconds?: number;
+  started_at: number;
+  ended_at?: number;
 }
 
 /** `parent` is the response that this one follows; a rerun keeps the results of the calls in `reused`. */
@@ -188,7 +187,7 @@ export interface ResponseObject {
   mmedagent?: Lineage;
 }
 
-/** A stored turn; `created_at` is in seconds since the Unix epoch. */
+/** A stored turn; times are in seconds since the Unix epoch. `call_times` has the calls that were made, by their ids. */
 export interface TurnObject extends Lineage {
   id: string;
   created_at: number;
@@ -196,7 +195,9 @@ export interface TurnObject extends Lineage {
   question: string;
   file_id: string | null;
   output: Item[];
-  error?: { code: string; message: string } | null;
+  error: { code: string; message: string } | null;
+  ended_at: number | null;
+  call_times: Record<string, CallTimes>;
 }
 
 export type Item = MessageItem | ReasoningItem | CallItem;
@@ -215,8 +216,10 @@ export interface Ask {
   tools: string[] | null;
 }
 
+/** `at` is when it happened, in seconds since the Unix epoch. */
 interface Numbered {
   sequence_number?: number;
+  at?: number;
 }
 
 /** `correlationId` comes from the header of the response, not from the event. */

@@ -7,7 +7,7 @@ import { useApp } from "../view/context";
 /** Where the time of a turn went, one bar a step. The dark part of a tool's bar is its model at work. */
 export function Waterfall({ turn }: { turn: Turn }) {
   const { store } = useApp();
-  const { spans, total, placed } = timelineOf(turn, (tool) => toolTitle(store.get(), tool), Date.now());
+  const { spans, total } = timelineOf(turn, (tool) => toolTitle(store.get(), tool), Date.now());
   if (spans.length === 0) return <p className="source-note">Nothing was measured in this turn.</p>;
   return (
     <section className="waterfall" aria-label="Timeline of the turn">
@@ -26,9 +26,7 @@ export function Waterfall({ turn }: { turn: Turn }) {
         </tbody>
       </table>
       <p className="source-note">
-        {placed
-          ? `${seconds(total)} in all. Pale: waiting in the queue and on the network; full: planner or model at work.`
-          : "The starts of a stored turn are not known: each bar shows how long the model worked."}
+        {seconds(total)} in all. Grey: the planner. Full green: the tool's model; pale: its queue and the network.
       </p>
     </section>
   );

@@ -40,7 +40,7 @@ test("calls overlap, and the planner works while none runs", () => {
     "3 grounding 2.5+1.0",
     "Answer 3.5+0.5",
   ]);
-  expect(timelineOf(made, (tool) => tool, 0)).toMatchObject({ total: 4, placed: true });
+  expect(timelineOf(made, (tool) => tool, 0)).toMatchObject({ total: 4 });
 });
 
 test("a running call grows with the clock", () => {
@@ -48,8 +48,7 @@ test("a running call grows with the clock", () => {
   expect(words(made, 13_000)).toEqual(["Plan 0.0+1.0", "1 grounding 1.0+2.0"]);
 });
 
-test("without starts only the lengths are shown, and reused calls took no time", () => {
-  const made = turn([call(1, null, 1), call(2, null, 2)], { endedAt: null, reused: ["call_1"] });
-  expect(timelineOf(made, (tool) => tool, 0)).toMatchObject({ total: 2, placed: false });
-  expect(words(made)).toEqual(["2 grounding 0.0+2.0"]);
+test("calls that were reused or never made took no time", () => {
+  const made = turn([call(1, 10_500, 0), call(2, null, null), call(3, 11_000, 1)], { reused: ["call_1"] });
+  expect(words(made)).toEqual(["Plan 0.0+1.0", "3 grounding 1.0+1.0", "Answer 2.0+2.0"]);
 });

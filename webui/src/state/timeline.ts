@@ -1,6 +1,6 @@
 /** Where the time of a turn went. */
 
-import { callsOf, type Call, type Turn } from "./turns";
+import { callsOf, type Turn } from "./turns";
 
 /** `start` and `seconds` are seconds from the start of the turn. `model` is what the tool itself took of them. */
 export interface Span {
@@ -16,31 +16,20 @@ export interface Timeline {
   /** Length of the turn in seconds. */
   total: number;
   spans: readonly Span[];
-  /** Whether the starts are known; of a turn from the store they may not be, and every bar begins at 0. */
-  placed: boolean;
 }
 
-/** `title` gives a tool's name for people. While no call runs, the planner is at work. */
+/** `title` gives a tool's name for people, `now` is in milliseconds. While no call runs, the planner is at work. */
 export function timelineOf(turn: Turn, title: (tool: string) => string, now: number): Timeline {
-  const calls = callsOf(turn).filter((call) => !turn.reused.includes(call.id) && secondsOf(call, now) > 0);
-  const placed = calls.every((call) => call.startedAt !== null) && (calls.length > 0 || turn.endedAt !== null);
-  const tools = calls.map((call) => ({
-    id: call.id,
-    label: `${call.number} ${title(call.tool)}`,
-    kind: "tool" as const,
-    start: placed ? Math.max(0, ((call.startedAt ?? turn.startedAt) - turn.startedAt) / 1000) : 0,
-    seconds: secondsOf(call, now),
-    model: call.output?.provenance.seconds ?? null,
-  }));
+  const tools = callsOf(turn).flatMap((call): Span[] => {
+    if (call.startedAt === null || turn.reused.includes(call.id)) return [];
+    const start = Math.max(0, (call.startedAt - turn.startedAt) / 1000);
+    const seconds = call.seconds ?? ((turn.endedAt ?? now) - call.startedAt) / 1000;
+    const label = `${call.number} ${title(call.tool)}`;
+    return [{ id: call.id, label, kind: "tool", start, seconds, model: call.output?.provenance.seconds ?? null }];
+  });
   const ends = tools.map((span) => span.start + span.seconds);
-  const end = turn.state === "running" ? now : turn.endedAt;
-  const total = Math.max(0, ...ends, end === null ? 0 : (end - turn.startedAt) / 1000);
-  return { total, spans: placed ? withPlanner(tools, total) : tools, placed };
-}
-
-function secondsOf(call: Call, now: number): number {
-  if (call.state === "running" && call.startedAt !== null) return (now - call.startedAt) / 1000;
-  return call.seconds ?? 0;
+  const total = Math.max(0, ...ends, ((turn.endedAt ?? now) - turn.startedAt) / 1000);
+  return { total, spans: withPlanner(tools, total) };
 }
 
 /** Gaps in which no tool runs, shorter than 5 ms, are not worth a line. */

@@ -93,6 +93,17 @@ test("the first event names the turn, and cancelled is not failed", () => {
   });
 });
 
+test("a text that begins again is not written twice", () => {
+  const twice = [...EVENTS.slice(0, 2), ...EVENTS.slice(0, 3)];
+  expect(play(twice).steps).toMatchObject([{ text: "I look." }]);
+});
+
+test("an event happened when it says", () => {
+  const late = EVENTS.map((event, index): StreamEvent => ({ ...event, at: index }));
+  const [first] = callsOf(late.reduce((turn, event) => applyEvent(turn, event, 99_000), startTurn("t", QUESTION)));
+  expect(first).toMatchObject({ startedAt: 3000, seconds: 4 });
+});
+
 test("progress of a call is kept while it runs", () => {
   const news = { fraction: 0.5, text: "Half." };
   const running = applyEvent(
@@ -113,6 +124,9 @@ const stored = (change: Partial<TurnObject>): TurnObject => ({
   status: "completed",
   question: "Segment it.\nInput box: [0.100, 0.200, 0.300, 0.400]",
   file_id: "file_1",
+  error: null,
+  ended_at: 103,
+  call_times: { c1: { started_at: 101, ended_at: 101.5 } },
   output: [
     call("c1", { output: OUTPUT, status: "completed" }),
     call("c2", { error: TOO_SLOW, status: "incomplete" }),
@@ -126,7 +140,9 @@ test("a stored turn has its steps, with the box taken out of the text", () => {
   expect(turn).toMatchObject({ text: "Segment it.", box: [0.1, 0.2, 0.3, 0.4], fileId: "file_1", state: "done" });
   expect(turn.steps.map((step) => step.kind)).toEqual(["call", "call", "answer"]);
   expect(callsOf(turn).map((each) => each.state)).toEqual(["done", "skipped"]);
-  expect(callsOf(turn)[0]).toMatchObject({ startedAt: null, seconds: 0.2 });
+  expect(callsOf(turn)[0]).toMatchObject({ startedAt: 101_000, seconds: 0.5 });
+  expect(callsOf(turn)[1]).toMatchObject({ startedAt: null, seconds: null });
+  expect(turn.endedAt).toBe(103_000);
 });
 
 test("a stored turn that runs waits for its events; one that ended early says how", () => {

@@ -1,6 +1,6 @@
 /** A turn as the page shows it, and how stream events and stored items build it. No side effects. */
 
-import type { CallItem, Claim, Item, JsonObject, Part, StreamEvent, ToolOutput, TurnObject } from "../api/types";
+import type { CallItem, CallTimes, Claim, Item, JsonObject, Part, StreamEvent, ToolOutput, TurnObject } from "../api/types";
 import { splitInputBox, type Box, type Point } from "./boxes";
 
 export interface Thoughts {
@@ -100,10 +100,11 @@ export const callsOf = (turn: Turn): Call[] => turn.steps.filter((step) => step.
 export const lastFileId = (turns: readonly Turn[]): string | null =>
   turns.findLast((turn) => turn.fileId !== null)?.fileId ?? null;
 
-/** The turn after `event`; `now` is in milliseconds. Events that the page does not show leave it as it is. */
+/** The turn after `event`. It happened when it says, else at `now` in milliseconds. Others leave the turn as it is. */
 export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
   const cursor = event.sequence_number ?? turn.cursor;
-  return change(cursor === turn.cursor ? turn : { ...turn, cursor }, event, now);
+  const then = event.at === undefined ? now : event.at * 1000;
+  return change(cursor === turn.cursor ? turn : { ...turn, cursor }, event, then);
 }
 
 function change(turn: Turn, event: StreamEvent, now: number): Turn {
@@ -116,6 +117,13 @@ function change(turn: Turn, event: StreamEvent, now: number): Turn {
         reused: event.response.mmedagent?.reused ?? turn.reused,
       };
     case "response.output_item.added":
+      // A replay may begin a text anew that had begun before.
+      return withItem(
+        withText(turn, event.item.id, () => ""),
+        event.item,
+        event.output_index,
+        now,
+      );
     case "response.output_item.done":
       return withItem(turn, event.item, event.output_index, now);
     case "response.reasoning_summary_text.delta":
@@ -172,10 +180,21 @@ export function turnOf(stored: TurnObject): Turn {
     reused: stored.reused,
   };
   if (stored.status === "in_progress" || stored.status === "running") return begun;
-  const turn = stored.output.reduce((made, item) => withItem(made, item, made.steps.length, null), begun);
+  const items = stored.output.reduce((made, item) => withItem(made, item, made.steps.length, null), begun);
+  const endedAt = stored.ended_at === null ? null : stored.ended_at * 1000;
+  const turn = { ...withTimes(items, stored.call_times), endedAt };
   if (stored.status === "completed") return { ...turn, state: "done" };
-  const stopped = stored.status === "cancelled" || stored.error?.code === "cancelled";
-  return { ...endTurn(turn, stopped ? "stopped" : "failed", 0, stored.error?.message ?? FAILED), endedAt: null };
+  const state = stored.status === "cancelled" ? "stopped" : "failed";
+  return { ...endTurn(turn, state, 0, stored.error?.message ?? FAILED), endedAt };
+}
+
+function withTimes(turn: Turn, times: Readonly<Record<string, CallTimes>>): Turn {
+  const timed = (step: Step): Step => {
+    const { started_at: start, ended_at: end } = times[step.id] ?? {};
+    if (step.kind !== "call" || start === undefined) return step;
+    return { ...step, startedAt: start * 1000, seconds: end === undefined ? null : end - start };
+  };
+  return { ...turn, steps: turn.steps.map(timed) };
 }
 
 /** A call's item carries the call's id behind a prefix. */
@@ -214,8 +233,7 @@ function stepOf(item: Item, index: number, now: number | null, old: Step | undef
 
 function callOf(item: CallItem, index: number, now: number | null, old: Call | undefined, nextNumber: number): Call {
   const output = item.output === null ? null : parseOutput(item.output);
-  const told = item.mmedagent?.started_at;
-  const startedAt = told === undefined ? (old?.startedAt ?? now) : told * 1000;
+  const startedAt = old?.startedAt ?? now;
   const ended = item.status === "completed" || item.status === "failed";
   return {
     kind: "call",
@@ -227,18 +245,10 @@ function callOf(item: CallItem, index: number, now: number | null, old: Call | u
     state: CALL_STATES[item.status],
     progress: ended ? null : (old?.progress ?? null),
     startedAt,
-    seconds: ended ? secondsOf(item, output, startedAt, now) : null,
+    seconds: ended && startedAt !== null && now !== null ? (now - startedAt) / 1000 : null,
     output,
     error: item.error?.content.map((part) => part.text).join(" ") ?? null,
   };
-}
-
-/** As the server measured it, else as it was seen here: at least what the tool itself took, for a replay is quicker. */
-function secondsOf(item: CallItem, output: ToolOutput | null, startedAt: number | null, now: number | null) {
-  const computed = output?.provenance.seconds ?? null;
-  if (item.mmedagent?.seconds !== undefined) return item.mmedagent.seconds;
-  if (startedAt === null || now === null) return computed;
-  return Math.max((now - startedAt) / 1000, computed ?? 0);
 }
 
 const CALL_STATES = { in_progress: "running", completed: "done", failed: "failed", incomplete: "skipped" } as const;
