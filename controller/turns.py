@@ -88,6 +88,7 @@ class Turns:
             parent=question.parent,
             rerun_of=question.rerun_of,
             reused=tuple(call.outcome.call_id for call in question.reused.values()),
+            image=question.image,
             tools=None if question.tools is None else tuple(sorted(question.tools)),
         )
         turn = TurnInput(

@@ -19,7 +19,7 @@ MMedAgentError
 │   ├── WorkerError             502  a worker died, or answered nonsense
 │   └── CheckpointError         500  a checkpoint is missing, altered or of another architecture
 ├── MalformedPlanError          502  planner text that is not a plan
-└── CancelledError              499  the caller left
+└── CancelledError              499  the caller left, or it was cancelled
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mmedagent.protocol.errors import Problem
-from mmedagent.protocol.invocation import Outcome, ToolProgress
+from mmedagent.protocol.invocation import ImageRef, Outcome, ToolProgress
 from mmedagent.protocol.plan import Plan
 from mmedagent.protocol.types import Identifier, JsonObject, ShortText, Text, ToolName, WireType
 
@@ -16,7 +16,8 @@ class TurnStarted(WireType):
     """The question is stored. `parent` is the turn that this one follows, and absent for the first of a conversation.
 
     A turn that runs a call of another one again names that turn in `rerun_of`, and the calls that it takes over from it
-    in `reused`. `tools` are those that the planner may use; absent, it may use all.
+    in `reused`. `image` is what the question is about. `tools` are those that the planner may use; absent, it may use
+    all.
     """
 
     type: Literal["turn.started"] = "turn.started"
@@ -26,6 +27,7 @@ class TurnStarted(WireType):
     parent: Identifier | None = None
     rerun_of: Identifier | None = None
     reused: tuple[Identifier, ...] = Field(default=(), max_length=128)
+    image: ImageRef | None = None
     tools: tuple[ToolName, ...] | None = Field(default=None, max_length=64)
 
 

@@ -83,12 +83,7 @@ def conversation_routes(services: Services) -> APIRouter:
     @router.get("/{conversation_id}/turns")
     async def list_turns(conversation_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Listing:
         """The turns of all branches, each with its parent; the oldest first."""
-
-        def read(session: Session) -> list[RecordedTurn]:
-            repository.conversation_of(session, owner, conversation_id)
-            return recorded_turns(session, owner, repository.turns_of(session, owner, conversation_id))
-
-        return Listing(data=[_turn(turn) for turn in await services.database.read(read)])
+        return Listing(data=await services.database.read(lambda session: _turns(session, owner, conversation_id)))
 
     @router.get("/{conversation_id}/items")
     async def list_items(
@@ -126,6 +121,12 @@ def _change(session: Session, owner: str, conversation_id: str, change: Conversa
     if change.metadata is not None:
         row.details = dict(change.metadata)
     return row
+
+
+def _turns(session: Session, owner: str, conversation_id: str) -> list[Item]:
+    repository.conversation_of(session, owner, conversation_id)
+    rows = repository.turns_of(session, owner, conversation_id)
+    return [_turn(turn) for turn in recorded_turns(session, owner, rows)]
 
 
 def _turn(turn: RecordedTurn) -> Item:

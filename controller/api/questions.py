@@ -118,15 +118,16 @@ async def rerun_question(services: Services, owner: str, response_id: str, body:
     allowed = {name: card for name, card in cards.items() if tools is None or name in tools}
     rerun = make_rerun(turn.told(), body.call_id, body.parameters, allowed)
     file_id = turn.row.file_id
-    image = await services.files.image(owner, file_id) if file_id else None
+    if file_id:
+        await services.files.get(owner, file_id)
     branch = await _branch(services, owner, turn.row.parent_id) if turn.row.parent_id else ()
-    asked = Asked((ChatMessage(role="user", text=turn.row.question),), image, file_id)
+    asked = Asked((ChatMessage(role="user", text=turn.row.question),), turn.started.image, file_id)
     asked = await _with_history(services, owner, branch, asked)
     return Question(
         owner=owner,
         messages=asked.messages,
         model=turn.started.planner,
-        image=image,
+        image=asked.image,
         file_id=file_id,
         conversation_id=turn.row.conversation_id,
         parent=turn.row.parent_id,
