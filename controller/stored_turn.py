@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -39,5 +40,5 @@ class StoredTurn:
         """What the answer claims, by place in its text; None for a turn from before claims were made."""
         return next((body.get("claims") for body in self._bodies(_COMPLETED)), None)
 
-    def _bodies(self, kind: str) -> Iterator[JsonObject]:
+    def _bodies(self, kind: str) -> Iterator[dict[str, Any]]:
         return (event.body for event in self.events if event.body["type"] == kind)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from mmedagent.controller.exports.bundle import SCHEMA, SCHEMA_VERSION, Bundle
 from mmedagent.protocol.errors import RequestError, TooLargeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 MAX_BYTES = 2 * 2**30
 CHUNK_BYTES = 2**20
@@ -42,18 +46,18 @@ class ZipFormat:
         return _chunks(bundle)
 
 
-class _Sink:
+class _Sink(io.RawIOBase):
     """What the zip writer wrote since it was last emptied. It cannot be sought, so the writer never goes back."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
-    def write(self, part: bytes) -> int:
-        self._parts.append(bytes(part))
-        return len(part)
+    def writable(self) -> bool:
+        return True
 
-    def flush(self) -> None:
-        return
+    def write(self, part: Buffer) -> int:
+        self._parts.append(bytes(part))
+        return len(self._parts[-1])
 
     def empty(self) -> bytes:
         parts, self._parts = self._parts, []
@@ -62,7 +66,7 @@ class _Sink:
 
 def _chunks(bundle: Bundle) -> Iterator[bytes]:
     sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", README)
         document = json.dumps(bundle.document, ensure_ascii=False, indent=1)
         archive.writestr("conversation.json", document)

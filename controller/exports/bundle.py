@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +15,10 @@ from sqlalchemy.orm import Session
 from mmedagent.controller.exports.drawing import Drawing, drawings_of
 from mmedagent.controller.reports.report import RESPONSE_PREFIX, stored_report
 from mmedagent.controller.store import repository
-from mmedagent.controller.store.models import ArtifactRow, Base, FileRow, ReportRow
+from mmedagent.controller.store.models import Base, FileRow, ReportRow
 from mmedagent.controller.store.reports import reports_of
 from mmedagent.controller.stored_turn import StoredTurn
+from mmedagent.protocol.errors import NotFoundError
 from mmedagent.protocol.invocation import ToolResult
 from mmedagent.serving.blobs import FolderBlobStore
 
@@ -74,7 +76,7 @@ def bundle_of(session: Session, blobs: FolderBlobStore, owner: str, conversation
     reports = {row.turn_id: row for row in reports_of(session, owner, conversation_id)}
     results = {turn.row.id: turn.results() for turn in turns}
     file_ids = {turn.row.file_id for turn in turns if turn.row.file_id}
-    files = session.scalars(sa.select(FileRow).where(FileRow.owner == owner, FileRow.id.in_(file_ids))).all()
+    files = [row for file_id in sorted(file_ids) if (row := _file(session, owner, file_id))]
     pictures = _pictures(session, blobs, owner, files, [one for found in results.values() for one in found])
     document = {
         "schema": SCHEMA,
@@ -122,18 +124,24 @@ def _pictures(
     frames = dict.fromkeys(row.frame_sha256 for row in files)
     frames |= dict.fromkeys(sha256 for one in results for sha256 in one.provenance.input_sha256[1:2])
     made = dict.fromkeys(artifact.sha256 for one in results for artifact in one.artifacts)
-    wanted = {*frames, *made}
-    rows = session.scalars(sa.select(ArtifactRow).where(ArtifactRow.owner == owner, ArtifactRow.sha256.in_(wanted)))
-    found = {row.sha256: row for row in rows}
-    pictures = (_picture(blobs, found[sha256], sha256 in frames) for sha256 in [*frames, *made] if sha256 in found)
-    return list({one.sha256: one for one in pictures if one is not None}.values())
+    pictures = (_picture(session, blobs, owner, sha256, sha256 in frames) for sha256 in frames | made)
+    return [picture for picture in pictures if picture]
 
 
-def _picture(blobs: FolderBlobStore, row: ArtifactRow, is_frame: bool) -> Picture | None:
-    path = blobs.path(row.sha256)
-    if not path.is_file():
+def _file(session: Session, owner: str, file_id: str) -> FileRow | None:
+    with suppress(NotFoundError):
+        return repository.file_of(session, owner, file_id)
+    return None
+
+
+def _picture(session: Session, blobs: FolderBlobStore, owner: str, sha256: str, is_frame: bool) -> Picture | None:
+    path = blobs.path(sha256)
+    try:
+        row = repository.artifact_of(session, owner, sha256)
+        size = path.stat().st_size
+    except (NotFoundError, FileNotFoundError):
         return None
     suffix = {"image/png": "png", "text/plain": "txt", "application/json": "json"}.get(row.media_type, "bin")
     name = f"{'frames' if is_frame else 'artifacts'}/{row.sha256}.{suffix}"
     kind: Literal["frame", "artifact"] = "frame" if is_frame else "artifact"
-    return Picture(row.sha256, kind, row.media_type, name, row.source_sha256, path, path.stat().st_size)
+    return Picture(row.sha256, kind, row.media_type, name, row.source_sha256, path, size)

@@ -65,8 +65,12 @@ class _Album:
             return []
         self._shown.add(file_id)
         wanted = {file["frame_sha256"] for file in self._bundle.document["files"] if file["id"] == file_id}
-        there = (one.path for one in self._bundle.pictures if one.sha256 in wanted and one.path.is_file())
-        return [self._paste(path.read_bytes()) for path in there]
+        pasted = []
+        for one in self._bundle.pictures:
+            if one.sha256 in wanted and one.path.is_file():
+                self._require_room(one.bytes)
+                pasted.append(self._paste(one.path.read_bytes()))
+        return pasted
 
     def overlays(self, turn_id: str) -> list[str]:
         """The overlays of a turn that can be drawn."""
@@ -78,22 +82,31 @@ class _Album:
         return [self._paste(png) for png in drawn]
 
     def _paste(self, png: bytes) -> str:
+        self._require_room(len(png))
         self._bytes += len(png)
-        if self._bytes > MAX_BYTES:
-            raise TooLargeError(f"The pictures are more than {MAX_BYTES // 2**20} MiB; export a zip instead.")
         return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+    def _require_room(self, size: int) -> None:
+        if self._bytes + size > MAX_BYTES:
+            raise TooLargeError(f"The pictures are more than {MAX_BYTES // 2**20} MiB; export a zip instead.")
 
 
 def _turn(turn: dict[str, Any], album: _Album) -> dict[str, Any]:
     """A turn as the page shows it, its calls in the order in which the answer counts them."""
     parameters = {body["call_id"]: body["parameters"] for body in _bodies(turn, "call.started")}
     calls = [
-        {**body["outcome"], "number": body["number"], "parameters": parameters.get(body["outcome"]["call_id"], {})}
+        {
+            **(outcome := body["outcome"]),
+            "number": body["number"],
+            "parameters": parameters.get(outcome["call_id"], {}),
+            "why": outcome.get("message") or outcome.get("reason"),
+        }
         for body in _bodies(turn, "call.ended")
     ]
+    thoughts = [body["plan"]["thoughts"] for body in _bodies(turn, "plan.completed")]
     return {
         **turn,
-        "thoughts": [body["plan"]["thoughts"] for body in _bodies(turn, "plan.completed")],
+        "thoughts": [*thoughts, *(body["thoughts"] for body in _bodies(turn, "turn.completed"))],
         "calls": sorted(calls, key=lambda call: int(call["number"])),
         "problem": next((body["problem"]["detail"] for body in _bodies(turn, "turn.failed")), None),
         "frames": album.frames(turn["file_id"]),

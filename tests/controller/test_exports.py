@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from mmedagent.imaging.overlay import COLOURS
 from mmedagent.imaging.png import decode_frame
 from mmedagent.protocol.errors import MMedAgentError, WorkerError
 from mmedagent.protocol.invocation import ToolCall
+from mmedagent.serving.blobs import FolderBlobStore
 from mmedagent.serving.tool import ToolContext, ToolOutput
 from support.claims import claim, set_claims
 from support.images import png_bytes
@@ -33,7 +35,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}{
 WIDTH, HEIGHT = 24, 16
 RULES = [
     rule("outline", plan(action("outline"), thoughts=HOSTILE), answer(f"An area of 96 px. [1] {HOSTILE}")),
-    rule("fail", plan(action("fail")), answer("It did not work. [1]")),
+    rule("fail", plan(action("fail"), action("fail", boxes="$1.boxes")), answer("It did not work. [1]")),
     rule("old mask", plan(action("mask")), answer("Outlined.")),
     rule("", answer("Hello.")),
 ]
@@ -172,7 +174,7 @@ def test_the_page_shows_everything_and_runs_nothing(system: System, told: dict[s
     assert all(one.startswith("data:image/png;base64,") for one in pictures)
     assert found.text.count(HOSTILE) == 5, "question, thoughts, answer, failure, report"
     assert json.dumps(HOSTILE) in found.text, "a phrase in a result"
-    for text in (NOTICE, LABEL, "Signed by local", "(no source)", "(edited)", "failure: ", "outline"):
+    for text in (NOTICE, LABEL, "Signed by local", "(no source)", "(edited)", "failure: ", "skipped: ", "outline"):
         assert text in found.text
 
 
@@ -228,6 +230,17 @@ def test_what_was_deleted_is_not_exported(system: System) -> None:
         assert set(archive.namelist()) == {"README.txt", "conversation.json"}
     assert "<img" not in export(system, conversation, "html").decode()
     assert_problem(system.http.get(f"/v1/responses/{response['id']}/overlay.png"), 404, "not_found")
+
+
+@pytest.mark.parametrize(("name", "size"), [("zip", 2 * 2**30 + 1), ("html", 64 * 2**20 + 1)])
+def test_an_export_is_bounded(system: System, name: str, size: int) -> None:
+    """A stored picture becomes a large file with nothing in it, which takes no room on the disk."""
+    file_id = system.upload(png_bytes(WIDTH, HEIGHT, seed=size % 1_000))
+    response = ask(system, "hello", file_id)
+    frame = system.http.get(f"/v1/files/{file_id}").json()["frame"]["sha256"]
+    os.truncate(FolderBlobStore(system.settings.blob_folder).path(frame), size)
+    answer = system.http.get(f"/v1/conversations/{response['conversation']['id']}/export/{name}")
+    assert "pictures" in assert_problem(answer, 413, "too_large")
 
 
 def test_an_empty_conversation_can_be_exported(system: System) -> None:
