@@ -46,7 +46,11 @@ export function createClient(request: Request, upload: Upload) {
     artifact: (sha256: string) => blob(`v1/artifacts/${sha256}`),
     maskVolume: (file: string, sha256: string) => blob(`v1/files/${file}/masks/${sha256}.nii.gz`),
     /** One study: a single file, or all files of a series. `onProgress` gets the share that has been sent. */
-    async upload(files: readonly File[], onProgress: (share: number) => void, signal: AbortSignal): Promise<FileObject> {
+    async upload(
+      files: readonly File[],
+      onProgress: (share: number) => void,
+      signal: AbortSignal,
+    ): Promise<FileObject> {
       const form = new FormData();
       form.set("purpose", "vision");
       for (const file of files) form.append("file", file);

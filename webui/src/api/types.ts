@@ -55,7 +55,7 @@ export interface WorkerError {
   message: string;
 }
 
-/** `outstanding` calls are at work or waiting at the worker, `queued` of them waiting. Memory is that of its process. */
+/** `outstanding` calls are at work or waiting, `queued` of them waiting. Memory is that of the process. */
 export interface WorkerInfo {
   worker_id: string;
   kind: "tool" | "planner";
@@ -187,7 +187,7 @@ export interface ResponseObject {
   mmedagent?: Lineage;
 }
 
-/** A stored turn; times are in seconds since the Unix epoch. `call_times` has the calls that were made, by their ids. */
+/** A stored turn; times are in seconds since the Unix epoch. `call_times` has the calls that were made, by id. */
 export interface TurnObject extends Lineage {
   id: string;
   created_at: number;

@@ -89,6 +89,8 @@ function Chat() {
 
 /** The address keeps the conversation, so the link moves the focus itself. */
 function SkipLink() {
+  const chatting = useAppState((state) => state.page === "chat" && state.report === null);
+  if (!chatting) return null;
   const skip = (event: MouseEvent): void => {
     event.preventDefault();
     document.getElementById("message")?.focus();

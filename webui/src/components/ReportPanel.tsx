@@ -42,7 +42,9 @@ function ReportEditor({ report, turn, saving }: { report: Report; turn: Turn; sa
   const changed = sections !== report.sections;
 
   const change = (section: number, edit: (sentences: readonly Sentence[]) => Sentence[]): void =>
-    setSections(sections.map((each, index) => (index === section ? { ...each, sentences: edit(each.sentences) } : each)));
+    setSections(
+      sections.map((each, index) => (index === section ? { ...each, sentences: edit(each.sentences) } : each)),
+    );
 
   return (
     <>

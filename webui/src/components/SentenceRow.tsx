@@ -44,7 +44,12 @@ export function SentenceRow({ sentence, turn, locked, onChange, onRemove }: Sent
         <EvidenceChips sentence={sentence} turn={turn} />
         {!locked && (
           <span className="sentence-tools">
-            <button type="button" className="icon-button" aria-label="Edit the sentence" onClick={() => setEditing(true)}>
+            <button
+              type="button"
+              className="icon-button"
+              aria-label="Edit the sentence"
+              onClick={() => setEditing(true)}
+            >
               <Icon name="pencil" />
             </button>
             <button type="button" className="icon-button" aria-label="Remove the sentence" onClick={onRemove}>

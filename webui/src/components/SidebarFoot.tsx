@@ -16,7 +16,13 @@ export function SidebarFoot({ onOpen }: { onOpen: () => void }) {
             <span className="owner" title={`Key: ${me.name}`}>
               {me.owner}
             </span>
-            <button type="button" className="icon-button" aria-label="Sign out" title="Sign out" onClick={actions.signOut}>
+            <button
+              type="button"
+              className="icon-button"
+              aria-label="Sign out"
+              title="Sign out"
+              onClick={actions.signOut}
+            >
               <Icon name="leave" />
             </button>
           </>

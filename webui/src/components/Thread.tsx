@@ -37,6 +37,7 @@ export function Thread() {
 
   return (
     <div className="thread" ref={frame} onScroll={onScroll} tabIndex={0} role="region" aria-label="Messages">
+      <h2 className="visually-hidden">Messages</h2>
       {loading && count === 0 && <p className="thread-loading">Loading the conversation…</p>}
       {first > 0 && (
         <button

@@ -14,11 +14,7 @@ export function ToolsMenu() {
       <h3>Tools that may be used</h3>
       {cards.map((card) => (
         <label key={card.name} className="tool-toggle" title={card.description}>
-          <input
-            type="checkbox"
-            checked={!disabled.has(card.name)}
-            onChange={() => actions.toggleTool(card.name)}
-          />
+          <input type="checkbox" checked={!disabled.has(card.name)} onChange={() => actions.toggleTool(card.name)} />
           {card.title}
         </label>
       ))}

@@ -16,12 +16,7 @@ export function TurnActions({ turn }: { turn: Turn }) {
     <>
       <div className="turn-actions">
         {turn.state === "done" && (
-          <button
-            type="button"
-            className="quiet-button"
-            disabled={!idle}
-            onClick={() => void actions.regenerate(turn)}
-          >
+          <button type="button" className="quiet-button" disabled={!idle} onClick={() => void actions.regenerate(turn)}>
             <Icon name="again" /> Regenerate
           </button>
         )}
@@ -40,12 +35,7 @@ export function TurnActions({ turn }: { turn: Turn }) {
           </button>
         )}
         {turn.responseId !== null && <ExportMenu turn={turn} />}
-        <button
-          type="button"
-          className="quiet-button"
-          aria-expanded={timeline}
-          onClick={() => setTimeline(!timeline)}
-        >
+        <button type="button" className="quiet-button" aria-expanded={timeline} onClick={() => setTimeline(!timeline)}>
           <Icon name="clock" /> Timeline
         </button>
       </div>

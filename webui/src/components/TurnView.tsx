@@ -46,9 +46,7 @@ function StepView({ step, turn }: { step: Step; turn: Turn }) {
         </details>
       );
     case "call":
-      return (
-        <CallCard call={step} turn={turn} overlays={overlaysOf(turn).filter((each) => each.callId === step.id)} />
-      );
+      return <CallCard call={step} turn={turn} overlays={overlaysOf(turn).filter((each) => each.callId === step.id)} />;
     case "answer":
       return <Answer answer={step} turn={turn} calls={callsOf(turn).length} />;
   }

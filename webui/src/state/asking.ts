@@ -36,7 +36,9 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
     if (model === null || !canAsk(store.get())) return;
     await run(begin(question, null), async function* (signal): AsyncGenerator<StreamEvent> {
       const conversation = await conversationOfThread(context, question.text);
-      const content: Part[] = [{ type: "input_text", text: withInputBox(question.text, question.box, question.points) }];
+      const content: Part[] = [
+        { type: "input_text", text: withInputBox(question.text, question.box, question.points) },
+      ];
       if (question.fileId !== null) content.push({ type: "input_image", file_id: question.fileId });
       const { parent } = question;
       const input = { role: "user", content } as const;
@@ -110,7 +112,13 @@ function nameOf(store: AppStore, turnId: string): Promise<string | null> {
   });
 }
 
-const questionOf = ({ text, box, points = [], fileId, parent }: Turn): Question => ({ text, box, points, fileId, parent });
+const questionOf = ({ text, box, points = [], fileId, parent }: Turn): Question => ({
+  text,
+  box,
+  points,
+  fileId,
+  parent,
+});
 
 /** The tools that a turn may use, or null for all. */
 function toolsOf({ tools, disabledTools }: AppState): string[] | null {

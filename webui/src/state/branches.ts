@@ -1,4 +1,4 @@
-/** A conversation as a tree: asking anew after an earlier turn makes a sibling, and one path through the tree is shown. */
+/** A conversation as a tree: asking anew after an earlier turn makes a sibling. One path through the tree is shown. */
 
 import type { Turn } from "./turns";
 

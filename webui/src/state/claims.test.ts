@@ -19,7 +19,9 @@ const claim = (start: number, end: number, change: Partial<Claim> = {}): Claim =
 });
 
 const marked = (text: string, ...claims: Claim[]) =>
-  markClaims(text, claims).replace(/\uE000(\d+)\uE001/g, "<$1:").replaceAll("\uE002", ">");
+  markClaims(text, claims)
+    .replace(/\uE000(\d+)\uE001/g, "<$1:")
+    .replaceAll("\uE002", ">");
 
 test("claims are marked where they stand, in any order", () => {
   expect(marked("Area 12 mm², a cyst.", claim(15, 19), claim(5, 11))).toBe("Area <1:12 mm²>, a <0:cyst>.");
@@ -32,9 +34,9 @@ test("offsets count characters, also after those outside the basic plane", () =>
 test("overlapping, empty and impossible spans and cited sources are left alone", () => {
   const odd = [claim(0, 4), claim(2, 6), claim(6, 6), claim(6, 99), claim(-3, 2)];
   expect(marked("abcdefgh", ...odd)).toBe("<0:abcd>efgh");
-  expect(marked("See [1] [7].", claim(4, 7, { kind: "citation" }), claim(8, 11, { kind: "citation", supported: false }))).toBe(
-    "See [1] <1:[7]>.",
-  );
+  expect(
+    marked("See [1] [7].", claim(4, 7, { kind: "citation" }), claim(8, 11, { kind: "citation", supported: false })),
+  ).toBe("See [1] <1:[7]>.");
 });
 
 test("an answer cannot forge marks, and marks can be taken out again", () => {

@@ -19,7 +19,12 @@ type Events = AsyncGenerator<StreamEvent>;
  *
  * A turn that cannot be followed any further ends as failed; one whose `signal` is aborted as stopped.
  */
-export async function followTurn(context: ActionContext, id: string, first: Events, signal: AbortSignal): Promise<void> {
+export async function followTurn(
+  context: ActionContext,
+  id: string,
+  first: Events,
+  signal: AbortSignal,
+): Promise<void> {
   const { store, client } = context;
   try {
     let stream = first;

@@ -92,7 +92,12 @@ function readEntry(field: Field, entry: string): { value: Json } | { error: stri
     case "switch":
       return { value: entry === "true" };
     case "list":
-      return { value: entry.split("\n").map((line) => line.trim()).filter((line) => line !== "") };
+      return {
+        value: entry
+          .split("\n")
+          .map((line) => line.trim())
+          .filter((line) => line !== ""),
+      };
     case "json":
       return readJson(entry);
     default:

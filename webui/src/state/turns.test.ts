@@ -43,13 +43,14 @@ const EVENTS: StreamEvent[] = [
 ];
 
 const QUESTION: Question = { text: "What is it?", box: null, fileId: null, parent: null };
-const response = (status: string, error: { code: string; message: string } | null = null) => ({ id: "r1", status, error });
+const response = (status: string, error: { code: string; message: string } | null = null) => ({
+  id: "r1",
+  status,
+  error,
+});
 
 const play = (events: readonly StreamEvent[]) =>
-  events.reduce(
-    (turn, event, index) => applyEvent(turn, event, index * 1000),
-    startTurn("t", QUESTION),
-  );
+  events.reduce((turn, event, index) => applyEvent(turn, event, index * 1000), startTurn("t", QUESTION));
 
 test("events build thoughts, numbered calls and the answer", () => {
   const turn = applyEvent(play(EVENTS), { type: "response.completed", response: response("completed") }, 9);

@@ -1,6 +1,16 @@
 /** A turn as the page shows it, and how stream events and stored items build it. No side effects. */
 
-import type { CallItem, CallTimes, Claim, Item, JsonObject, Part, StreamEvent, ToolOutput, TurnObject } from "../api/types";
+import type {
+  CallItem,
+  CallTimes,
+  Claim,
+  Item,
+  JsonObject,
+  Part,
+  StreamEvent,
+  ToolOutput,
+  TurnObject,
+} from "../api/types";
 import { splitInputBox, type Box, type Point } from "./boxes";
 
 export interface Thoughts {
@@ -16,7 +26,7 @@ export interface Progress {
   text: string;
 }
 
-/** `id` is the call's own, as claims and reruns name it. `number` counts the calls of the turn from 1; the answer cites it.
+/** `id` is the call's own, as claims and reruns name it. `number` counts the calls of the turn from 1 and is cited.
  *
  * `startedAt` is in milliseconds since the Unix epoch, null when it is not known; `seconds` is null while the call runs.
  */

@@ -19,7 +19,14 @@ export function uploadActions(context: ActionContext) {
 
   function list({ name }: Study): string {
     count += 1;
-    const attachment: Attachment = { id: `upload-${count}`, name, share: 0, state: "sending", fileId: null, error: null };
+    const attachment: Attachment = {
+      id: `upload-${count}`,
+      name,
+      share: 0,
+      state: "sending",
+      fileId: null,
+      error: null,
+    };
     store.set(({ attachments }) => ({ attachments: [...attachments, attachment] }));
     return attachment.id;
   }

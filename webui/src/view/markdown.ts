@@ -6,7 +6,9 @@ import type { Claim } from "../api/types";
 import { MARKED, markClaims, markStart, withoutMarks } from "../state/claims";
 
 const TAGS =
-  "p br strong em del code pre blockquote ul ol li h1 h2 h3 h4 h5 h6 table thead tbody tr th td hr a sup span".split(" ");
+  "p br strong em del code pre blockquote ul ol li h1 h2 h3 h4 h5 h6 table thead tbody tr th td hr a sup span".split(
+    " ",
+  );
 const ATTRIBUTES = ["href", "class", "title", "start", "align", "data-call", "data-claim", "role", "tabindex"];
 
 /** `calls` is the number of calls in the turn; larger numbers in brackets stay plain text. */
@@ -47,8 +49,10 @@ function citations(calls: number): TokenizerAndRendererExtension {
       if (match === null || number < 1 || number > calls) return undefined;
       return { type: "citation", raw: match[0], number };
     },
-    renderer: (token) =>
-      `<a class="citation" href="#" data-call="${Number(token["number"])}" title="Go to result ${Number(token["number"])}">${Number(token["number"])}</a>`,
+    renderer(token) {
+      const number = Number(token["number"]);
+      return `<a class="citation" href="#" data-call="${number}" title="Go to result ${number}">${number}</a>`;
+    },
   };
 }
 
