@@ -10,8 +10,9 @@ export function connectionActions(context: ActionContext) {
   async function connect(): Promise<void> {
     store.set({ connection: "loading", notice: null });
     try {
-      const [me, models, tools, workers, conversations] = await Promise.all([
-        client.me(),
+      // Alone and first, so that a missing key is refused once and not five times.
+      const me = await client.me();
+      const [models, tools, workers, conversations] = await Promise.all([
         client.models(),
         client.tools(),
         client.workers(),
