@@ -17,6 +17,8 @@ from mmedagent.serving.logs import correlation_id
 LAST_SEQUENCE = 2**31 - 1
 """The place of an end that was never told: after every piece of text that somebody may have been shown."""
 
+SERVER_STOPPED = "The server was stopped before this was answered. Ask again."
+
 _EVENTS: TypeAdapter[TurnEvent] = TypeAdapter(TurnEvent)
 
 
@@ -74,7 +76,6 @@ def _beginning(row: TurnRow) -> TurnStarted:
 
 
 def _end(row: TurnRow) -> TurnFailed:
-    cancelled = CancelledError("The turn was cancelled.")
-    stopped = UnavailableError("The server was stopped before this was answered. Ask again.")
-    error = cancelled if row.status == "cancelled" else stopped
+    cancelled = row.status == "cancelled"
+    error = CancelledError("The turn was cancelled.") if cancelled else UnavailableError(SERVER_STOPPED)
     return TurnFailed(problem=error.problem(correlation_id.get()))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from mmedagent.controller.agent import Agent
 from mmedagent.controller.live import LiveTurn
+from mmedagent.controller.record import SERVER_STOPPED
 from mmedagent.controller.registry import PLANNER_PREFIX
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
@@ -35,7 +36,7 @@ class Question:
     """What a user asks, with the conversation so far. A question that is not to be stored leaves no rows behind.
 
     `parent` is the turn that it follows. A turn that runs a call of the turn `rerun_of` again has `plans` that are made
-    already and `reused` calls, by their number, that are not made again. The `background` has no caller to wait for.
+    already and `reused` calls, by their number, that are not made again. In the `background` it needs no caller.
     """
 
     owner: str
@@ -71,7 +72,7 @@ class Turns:
         """Stop the stored turns that still run, and store that they were."""
         running = list(self._live.values())
         for live in running:
-            live.cancel(UnavailableError("The server was stopped before this was answered. Ask again."))
+            live.cancel(UnavailableError(SERVER_STOPPED))
         for live in running:
             await live.ended()
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from mmedagent.controller.live import LiveTurn
 from mmedagent.controller.store.models import EventRow, TurnRow
 from mmedagent.protocol.events import AnswerWritten, TurnCompleted, TurnStarted
+from mmedagent.serving.tool import Tool
 from support.planners import OddPlanner
 from support.problems import assert_problem, assert_unharmed
 from support.script import action, answer, rule, told
@@ -35,7 +36,7 @@ RULES = [
 @pytest.fixture(scope="module")
 def module_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, SlowTool]]:
     slow = SlowTool()
-    tools = [slow, EchoTool(), BrokenTool(), NothingTool()]
+    tools: list[Tool] = [slow, EchoTool(), BrokenTool(), NothingTool()]
     with running_system(tmp_path_factory.mktemp("resume"), RULES, tools) as system:
         yield system, slow
 

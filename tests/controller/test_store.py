@@ -115,7 +115,11 @@ async def test_the_migrations_make_the_tables_that_the_models_describe(database:
         lambda session, owner: repository.files_of(session, owner)[0],
         lambda session, owner: repository.conversations_of(session, owner)[0],
         lambda session, owner: repository.turns_of(session, owner, "conv_1")[0],
+        lambda session, owner: repository.newest_turn_of(session, owner, "conv_1") or [][0],
+        lambda session, owner: repository.branch_of(session, owner, "turn_1")[0],
         lambda session, owner: repository.events_of(session, owner, "turn_1")[0],
+        lambda session, owner: repository.events_of_turns(session, owner, ["turn_1"])[0],
+        lambda session, owner: repository.conversations_of(session, owner, "what is")[0],
     ],
 )
 async def test_a_query_sees_only_what_is_its_owners(
