@@ -7,7 +7,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from mmedagent.protocol.card import ToolCard
@@ -22,7 +22,15 @@ from mmedagent.protocol.errors import (
     RequestError,
     UnavailableError,
 )
-from mmedagent.protocol.workers import Lease, PlannerOffer, ToolOffer, WorkerInfo, WorkerRegistration
+from mmedagent.protocol.workers import (
+    Lease,
+    PlannerOffer,
+    ToolOffer,
+    WorkerFailure,
+    WorkerHealth,
+    WorkerInfo,
+    WorkerRegistration,
+)
 
 HITS_TO_RETURN = 2
 BREAKER_RUN = 5
@@ -30,6 +38,7 @@ BREAKER_CALLS = 10
 BREAKER_WINDOW_S = 30.0
 BREAKER_PAUSE_S = 5.0
 RETRY_AFTER_S = 2.0
+KEPT_ERRORS = 5
 PLANNER_PREFIX = "planner/"
 NOT_THE_WORKERS_FAULT = (RequestError, OverloadedError, MalformedPlanError, CancelledError)
 """A worker is never dropped for being busy, nor for what it was asked."""
@@ -65,7 +74,10 @@ class Breaker:
 
 @dataclass
 class Worker:
-    """One registered worker. `hits` counts renewals since it was last out of reach."""
+    """One registered worker.
+
+    `hits` counts renewals since it was last out of reach; `health` is what the last one told.
+    """
 
     worker_id: str
     registration: WorkerRegistration
@@ -76,6 +88,8 @@ class Worker:
     outstanding: int = 0
     completed: int = 0
     failed: int = 0
+    health: WorkerHealth | None = None
+    errors: deque[WorkerFailure] = field(default_factory=lambda: deque(maxlen=KEPT_ERRORS))
 
     @property
     def url(self) -> str:
@@ -108,6 +122,7 @@ class Worker:
         except MMedAgentError as error:
             if not isinstance(error, (*NOT_THE_WORKERS_FAULT, *excused)):
                 self.failed += 1
+                self.errors.appendleft(WorkerFailure(at=time.time(), code=error.code, message=error.title))
                 self.breaker.note(ok=False)
                 self.hits = 0 if isinstance(error, UnavailableError) else self.hits
             raise
@@ -128,9 +143,12 @@ class Worker:
             label=self.registration.label,
             state="ready" if self.ready else "suspect",
             outstanding=self.outstanding,
+            queued=self.health.queued if self.health else 0,
             concurrency=self.registration.concurrency,
             completed=self.completed,
             failed=self.failed,
+            memory_bytes=self.health.memory_bytes if self.health else None,
+            last_errors=tuple(self.errors),
             registered_at=self.registered_at,
         )
 
@@ -162,12 +180,13 @@ class Registry:
         self._workers[worker.worker_id] = worker
         return Lease(worker_id=worker.worker_id, seconds=self._lease_s)
 
-    def renew(self, worker_id: str) -> Lease:
+    def renew(self, worker_id: str, health: WorkerHealth | None = None) -> Lease:
         worker = {one.worker_id: one for one in self.workers()}.get(worker_id)
         if worker is None:
             raise NotFoundError("This lease has ended; register again.")
         worker.expires_at = self._clock() + self._lease_s
         worker.hits += 1
+        worker.health = health or worker.health
         return Lease(worker_id=worker_id, seconds=self._lease_s)
 
     def remove(self, worker_id: str) -> None:

@@ -11,6 +11,7 @@ from mmedagent.protocol.types import Identifier, Seconds, Sha256, ShortText, Wir
 
 WorkerUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]{1,253}(/[a-z0-9_]{1,64})?$")]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
+ByteCount = Annotated[int, Field(ge=0, le=2**50)]
 Concurrency = Annotated[int, Field(ge=1, le=1_024)]
 
 
@@ -65,11 +66,12 @@ class Lease(WireType):
 
 
 class WorkerHealth(WireType):
-    """Answer of GET /health, and the body of a lease renewal."""
+    """Answer of GET /health, and the body of a lease renewal. The memory is that of the process, where it is known."""
 
     status: Literal["loading", "ready", "draining", "failed"]
     in_flight: Count
     queued: Count
+    memory_bytes: ByteCount | None = None
 
 
 class Prefetch(WireType):
@@ -78,8 +80,16 @@ class Prefetch(WireType):
     begun: bool
 
 
+class WorkerFailure(WireType):
+    """When a worker failed, in seconds since the Unix epoch, and how: never with a word of what it was asked."""
+
+    at: float
+    code: ShortText
+    message: ShortText
+
+
 class WorkerInfo(WireType):
-    """One row of GET /v1/workers."""
+    """One row of GET /v1/workers. `queued` and `memory_bytes` are as last told; the newest error comes first."""
 
     worker_id: Identifier
     kind: Literal["tool", "planner"]
@@ -89,7 +99,10 @@ class WorkerInfo(WireType):
     label: ShortText
     state: Literal["ready", "suspect"]
     outstanding: Count
+    queued: Count
     concurrency: Concurrency
     completed: Count
     failed: Count
+    memory_bytes: ByteCount | None
+    last_errors: tuple[WorkerFailure, ...]
     registered_at: float

@@ -116,7 +116,7 @@ class ToolService(Service):
         return Membership(registration, self.health)
 
     def health(self) -> WorkerHealth:
-        return WorkerHealth(status=self.status, in_flight=self._batcher.in_flight, queued=self._batcher.queued)
+        return self.health_with(self._batcher.in_flight, self._batcher.queued)
 
     async def invoke(self, ticket: Ticket) -> ToolResult:
         """The result of a call. Raises what is wrong with it, and what the tool reports."""

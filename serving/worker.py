@@ -19,6 +19,7 @@ from mmedagent.protocol.workers import WorkerHealth
 from mmedagent.serving.blobs import BlobStore, FolderBlobStore, HttpBlobStore
 from mmedagent.serving.cache import DEFAULT_MEMORY_MB
 from mmedagent.serving.clients import ControllerClient, new_http_client
+from mmedagent.serving.memory import resident_bytes
 from mmedagent.serving.registration import Membership, keep_registered, leave
 from mmedagent.serving.work import WorkPool
 
@@ -77,7 +78,11 @@ class Service(ABC):
             self.status = "ready"
 
     def health(self) -> WorkerHealth:
-        return WorkerHealth(status=self.status, in_flight=self.pool.in_flight, queued=self.pool.queued)
+        return self.health_with(self.pool.in_flight, self.pool.queued)
+
+    def health_with(self, in_flight: int, queued: int) -> WorkerHealth:
+        """The health of this service with as many calls at work and waiting."""
+        return WorkerHealth(status=self.status, in_flight=in_flight, queued=queued, memory_bytes=resident_bytes())
 
     def require_ready(self) -> None:
         if self.status != "ready":

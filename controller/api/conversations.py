@@ -15,6 +15,7 @@ from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import ConversationRow
 from mmedagent.controller.turns import new_conversation, new_conversation_id
 from mmedagent.protocol.errors import NotFoundError
+from mmedagent.protocol.events import CallEnded, CallStarted
 from mmedagent.protocol.types import Identifier
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
@@ -142,7 +143,23 @@ def _turn(turn: RecordedTurn) -> Item:
         "reused": list(turn.started.reused),
         "output": items_of(row.id, events),
         "error": error_of(events),
+        "ended_at": None if row.status == "running" else turn.events[-1].at,
+        "call_times": _call_times(turn),
     }
+
+
+def _call_times(turn: RecordedTurn) -> dict[str, dict[str, float]]:
+    """When each call that was made began and ended, in seconds since the Unix epoch."""
+    times: dict[str, dict[str, float]] = {}
+    for stored in turn.events:
+        match stored.event:
+            case CallStarted(call_id=call_id):
+                times[call_id] = {"started_at": stored.at}
+            case CallEnded(outcome=outcome) if outcome.call_id in times:
+                times[outcome.call_id]["ended_at"] = stored.at
+            case _:
+                continue
+    return times
 
 
 def _items(session: Session, owner: str, conversation_id: str) -> list[Item]:

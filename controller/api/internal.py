@@ -34,7 +34,7 @@ def internal_routes(services: Services) -> APIRouter:
 
     @router.put("/workers/{worker_id}")
     async def renew(worker_id: Identifier, health: WorkerHealth) -> Lease:
-        return services.registry.renew(worker_id)
+        return services.registry.renew(worker_id, health)
 
     @router.delete("/workers/{worker_id}", status_code=204)
     async def leave(worker_id: Identifier) -> None:

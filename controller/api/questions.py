@@ -38,7 +38,11 @@ class ConversationParam(BaseModel):
 
 
 class ResponseRequest(BaseModel):
-    """The part of OpenAI's request that has a meaning here. `allowed_tools` is an extension: names of tools."""
+    """The part of OpenAI's request that has a meaning here. `allowed_tools` is an extension: names of tools.
+
+    A conversation goes on after its newest response. With `begin_anew`, another extension, the question stands beside
+    the first one of the conversation instead: that is how a first message is changed.
+    """
 
     model: ModelName | None = None
     input: MessageText | Messages
@@ -47,6 +51,7 @@ class ResponseRequest(BaseModel):
     stream: bool = False
     background: bool = False
     store: bool = True
+    begin_anew: bool = False
     allowed_tools: Annotated[list[ToolName], Field(max_length=64)] | None = None
 
     def messages(self) -> list[InputMessage]:
@@ -81,7 +86,8 @@ async def question_of(services: Services, owner: str, body: ResponseRequest) -> 
         branch = await _branch(services, owner, turn_id_of(body.previous_response_id))
         conversation_id = branch[-1].conversation_id
     elif conversation_id:
-        branch = await _newest_branch(services, owner, conversation_id)
+        newest = await _newest_branch(services, owner, conversation_id)
+        branch = () if body.begin_anew else newest
     asked = await _with_history(services, owner, branch, asked)
     return Question(
         owner=owner,

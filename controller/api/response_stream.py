@@ -61,7 +61,7 @@ class ResponseStream:
         self._events.append(stored.event)
         for place, made in enumerate(self._made(stored.event)):
             if made is not None:
-                yield {**made, "sequence_number": (stored.sequence - 1) * PLACES + place}
+                yield {**made, "sequence_number": (stored.sequence - 1) * PLACES + place, "at": stored.at}
 
     def _made(self, event: TurnEvent) -> Iterator[StreamEvent | None]:
         match event:

@@ -1,18 +1,12 @@
 import type { Artifact } from "../api/types";
 import { useApp } from "../view/context";
 
-/** Saves an artifact. A plain link could not carry the key. */
+/** Saves an artifact. */
 export function ArtifactLink({ artifact }: { artifact: Artifact }) {
-  const { images } = useApp();
+  const { actions } = useApp();
   const name = artifact.label || artifact.kind;
-  const save = async (): Promise<void> => {
-    const link = document.createElement("a");
-    link.href = await images.url(artifact.sha256);
-    link.download = `${artifact.kind}-${artifact.sha256.slice(0, 8)}${artifact.media_type === "image/png" ? ".png" : ""}`;
-    link.click();
-  };
   return (
-    <button type="button" className="link-button" onClick={() => void save()}>
+    <button type="button" className="link-button" onClick={() => void actions.saveArtifact(artifact)}>
       Save {artifact.kind === name ? name : `${artifact.kind}: ${name}`}
     </button>
   );

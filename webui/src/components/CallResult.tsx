@@ -1,5 +1,6 @@
 import { Fragment } from "react";
 import type { JsonObject } from "../api/types";
+import { boxText } from "../state/boxes";
 import { maskId, type Overlay } from "../state/overlays";
 import {
   readConsultation,
@@ -56,7 +57,11 @@ function Regions({ data, callId, overlays }: Drawn & { data: JsonObject }) {
               </span>
               {mask !== undefined && <MaskSize px={mask.areaPx} mm2={mask.areaMm2} />}
               {mask !== undefined && <span className="score">estimated overlap {percent(mask.score)}</span>}
-              {mask === undefined && thing !== undefined && <span className="score">score {percent(thing.score)}</span>}
+              {mask === undefined && thing !== undefined && (
+                <span className="score">
+                  score {percent(thing.score)} · {boxText(thing.box)}
+                </span>
+              )}
             </li>
           );
         })}
@@ -104,7 +109,8 @@ function Passages({ passages }: { passages: readonly Passage[] }) {
         {passage.after}
       </blockquote>
       <figcaption>
-        {passage.source} <span className="score">match {percent(passage.score)}</span>
+        <cite>{passage.place}</cite> <span>{passage.source}</span>{" "}
+        <span className="score">match {percent(passage.score)}</span>
       </figcaption>
     </figure>
   ));

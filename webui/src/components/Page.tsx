@@ -1,22 +1,29 @@
-import { useEffect, useState, type DragEvent } from "react";
+import { useEffect, useState, type CSSProperties, type DragEvent, type MouseEvent } from "react";
 import { isRunning, turnsOf } from "../state/app";
 import { useApp, useAppState } from "../view/context";
+import { droppedFiles } from "../view/files";
 import { Composer } from "./Composer";
-import { Icon } from "./Icon";
 import { KeyDialog } from "./KeyDialog";
 import { Notice } from "./Notice";
+import { PaneTabs } from "./PaneTabs";
+import { ReportPanel } from "./ReportPanel";
 import { Sidebar } from "./Sidebar";
+import { Splitter } from "./Splitter";
 import { Thread } from "./Thread";
+import { TopBar } from "./TopBar";
 import { Viewer } from "./Viewer";
 import { Welcome } from "./Welcome";
+import { WorkersPage } from "./WorkersPage";
 
 const carriesFiles = (event: DragEvent): boolean => event.dataTransfer.types.includes("Files");
 
 export function Page() {
   const { actions } = useApp();
-  const empty = useAppState((state) => turnsOf(state).length === 0 && !state.loadingItems);
+  const page = useAppState((state) => state.page);
+  const pane = useAppState((state) => state.pane);
+  const { sidebar, split } = useAppState((state) => state.preferences);
   const spoken = useAppState((state) => state.spoken);
-  const [menu, setMenu] = useState(false);
+  const [drawer, setDrawer] = useState(false);
   const [dragging, setDragging] = useState(false);
   useStopOnEscape();
 
@@ -24,8 +31,7 @@ export function Page() {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     setDragging(false);
-    const file = event.dataTransfer.files[0];
-    if (file !== undefined) void actions.attach(file);
+    void droppedFiles(event.dataTransfer).then(actions.attach);
   };
   const dragOver = (event: DragEvent): void => {
     if (!carriesFiles(event)) return;
@@ -37,35 +43,62 @@ export function Page() {
   };
 
   return (
-    <div className="page" onDragOver={dragOver} onDragLeave={dragLeave} onDrop={drop}>
-      <Sidebar open={menu} onClose={() => setMenu(false)} />
+    <div
+      className={`page on-${page} show-${pane}${sidebar ? "" : " without-sidebar"}`}
+      style={{ "--share": split } as CSSProperties}
+      onDragOver={dragOver}
+      onDragLeave={dragLeave}
+      onDrop={drop}
+    >
+      <SkipLink />
+      <Sidebar open={drawer} onClose={() => setDrawer(false)} />
       <main className="chat">
-        <header className="chat-head">
-          <button
-            type="button"
-            className="icon-button menu-button"
-            aria-label="Show conversations"
-            onClick={() => setMenu(true)}
-          >
-            <Icon name="menu" />
-          </button>
-          <p className="research" role="note">
-            <strong>Research use only.</strong> Not for diagnosis or treatment.
-          </p>
-        </header>
-        {empty ? <Welcome /> : <Thread />}
-        <div className="dock">
-          <Notice />
-          <Composer />
-        </div>
+        <TopBar onMenu={() => setDrawer(true)} />
+        <Notice />
+        {page === "workers" ? <WorkersPage /> : <Chat />}
       </main>
-      <Viewer />
+      {page === "chat" && (
+        <>
+          <Splitter />
+          <Viewer />
+          <PaneTabs />
+        </>
+      )}
       <KeyDialog />
       <p className="visually-hidden" role="status" aria-live="polite">
         {spoken}
       </p>
-      {dragging && <div className="drop-hint">Drop the image to attach it</div>}
+      {dragging && <div className="drop-hint">Drop images or a folder of a series to attach them</div>}
     </div>
+  );
+}
+
+function Chat() {
+  const empty = useAppState((state) => turnsOf(state).length === 0 && !state.loadingItems);
+  const reading = useAppState((state) => state.report !== null);
+  if (reading) return <ReportPanel />;
+  return (
+    <>
+      {empty ? <Welcome /> : <Thread />}
+      <div className="dock">
+        <Composer />
+      </div>
+    </>
+  );
+}
+
+/** The address keeps the conversation, so the link moves the focus itself. */
+function SkipLink() {
+  const chatting = useAppState((state) => state.page === "chat" && state.report === null);
+  if (!chatting) return null;
+  const skip = (event: MouseEvent): void => {
+    event.preventDefault();
+    document.getElementById("message")?.focus();
+  };
+  return (
+    <a className="skip-link" href="#message" onClick={skip}>
+      Skip to the message
+    </a>
   );
 }
 
@@ -75,7 +108,7 @@ function useStopOnEscape(): void {
   useEffect(() => {
     if (!running) return undefined;
     const onKey = (event: KeyboardEvent): void => {
-      if (event.key === "Escape") actions.stop();
+      if (event.key === "Escape" && !event.defaultPrevented) void actions.stop();
     };
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);

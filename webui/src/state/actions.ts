@@ -1,40 +1,84 @@
 /** What a person can do on the page. Each action changes the store, and most talk to the server. */
 
-import { turnsOf } from "./app";
+import type { AppState } from "./app";
 import { askingActions } from "./asking";
 import type { Box } from "./boxes";
 import { connectionActions } from "./connection";
 import type { ActionContext } from "./context";
 import { conversationActions } from "./conversations";
-import { lastFileId, type Turn } from "./turns";
+import { exportActions } from "./exports";
+import { overlaysOf } from "./overlays";
+import { savePreferences, type Preferences } from "./preferences";
+import { reportActions } from "./reports";
+import type { Turn } from "./turns";
+import { uploadActions } from "./uploads";
+import { viewingActions } from "./viewing";
 
 export type Actions = ReturnType<typeof createActions>;
 
 export function createActions(context: ActionContext) {
   const { store } = context;
   const connection = connectionActions(context);
+  const asking = askingActions(context, connection.refresh);
 
   function toggleOverlay(id: string): void {
-    store.set(({ hidden }) => {
-      const next = new Set(hidden);
-      if (!next.delete(id)) next.add(id);
-      return { hidden: next };
-    });
+    store.set(({ hidden }) => ({ hidden: toggled(hidden, id) }));
+  }
+
+  function toggleTool(name: string): void {
+    store.set(({ disabledTools }) => ({ disabledTools: toggled(disabledTools, name) }));
+  }
+
+  /** Lights up a call's result, or one field of it (JSON pointer into the result's data). */
+  function highlight(callId: string, field: string | null): void {
+    store.set({ highlighted: { callId, field } });
+  }
+
+  /** The image of a turn with what a call found on it, in front where there is room for one pane only. */
+  function openInViewer(turn: Turn, callId: string): void {
+    highlight(callId, null);
+    store.set({ pane: "image", ...(turn.fileId === null ? {} : { fileId: turn.fileId }) });
+  }
+
+  /** The evidence of a claim: on the image where it is drawn. Gives whether it is. */
+  function showEvidence(turn: Turn, callId: string, field: string | null): boolean {
+    const drawn = overlaysOf(turn).some((overlay) => overlay.callId === callId);
+    if (drawn) openInViewer(turn, callId);
+    highlight(callId, field);
+    return drawn;
+  }
+
+  function prefer(change: Partial<Preferences>): void {
+    store.set((state) => ({ preferences: { ...state.preferences, ...change } }));
+    savePreferences(context.storage, store.get().preferences);
   }
 
   return {
     ...connection,
-    ...conversationActions(context),
-    ...askingActions(context, connection.refresh),
+    ...asking,
+    ...conversationActions(context, asking.resume),
+    ...uploadActions(context),
+    ...reportActions(context),
+    ...exportActions(context),
+    ...viewingActions(context),
     toggleOverlay,
+    toggleTool,
+    highlight,
+    openInViewer,
+    showEvidence,
+    prefer,
     setText: (text: string) => store.set({ text }),
     setBox: (box: Box | null) => store.set({ box }),
     setOpacity: (opacity: number) => store.set({ opacity }),
+    setPane: (pane: AppState["pane"]) => store.set({ pane }),
+    showPage: (page: AppState["page"]) => store.set({ page, notice: null }),
     choose: (fileId: string) => store.set({ fileId, box: null }),
-    /** Back to the image that the conversation is about, if it has one. */
-    detach: () => store.set((state) => ({ fileId: lastFileId(turnsOf(state)), box: null })),
-    /** The message of an earlier turn back into the text field. */
-    reuse: ({ text, box, fileId }: Turn) => store.set((state) => ({ text, box, fileId: fileId ?? state.fileId })),
     dismiss: () => store.set({ notice: null }),
   };
+}
+
+function toggled(set: ReadonlySet<string>, name: string): Set<string> {
+  const next = new Set(set);
+  if (!next.delete(name)) next.add(name);
+  return next;
 }

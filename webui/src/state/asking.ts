@@ -1,63 +1,129 @@
-/** Sending a message and following its turn to the end. */
+/** Asking, asking again in another way, and stopping. */
 
-import { ApiError } from "../api/http";
-import type { Part, StreamEvent } from "../api/types";
-import { canSend, NEW, toolTitle, turnsOf, type AppStore } from "./app";
+import type { JsonObject, Part, StreamEvent } from "../api/types";
+import { allTurnsOf, canAsk, canSend, NEW, turnsOf, type AppState, type AppStore } from "./app";
 import { withInputBox } from "./boxes";
 import { report, type ActionContext } from "./context";
-import { applyEvent, callsOf, endTurn, startTurn, type Turn } from "./turns";
-
-const LOST = "The connection ended before the answer was complete. Ask again to retry.";
-const CALL_WORDS = { running: "started", done: "finished", failed: "failed", skipped: "not run", stopped: "stopped" };
+import { followTurn } from "./following";
+import { changeTurn, findTurn } from "./threads";
+import { endTurn, startTurn, type Question, type Turn } from "./turns";
+import { marksOf } from "./viewing";
 
 /** `afterwards` runs when a turn has ended, unless it failed: then the failure is what there is to say. */
 export function askingActions(context: ActionContext, afterwards: () => Promise<void>) {
-  const { store } = context;
+  const { store, client } = context;
   const running = new Map<string, AbortController>();
   let count = 0;
 
+  /** What the composer holds, after the newest turn that is shown. */
   async function send(): Promise<void> {
-    const { text, fileId, box, current, model } = store.get();
-    if (!canSend(store.get()) || model === null) return;
+    const state = store.get();
+    if (!canSend(state)) return;
+    const { text, fileId, box } = state;
+    const points = marksOf(state)?.points ?? [];
+    store.set({ text: "", box: null, marks: null });
+    await ask({ text: text.trim(), box, points, fileId, parent: turnsOf(state).at(-1)?.responseId ?? null });
+  }
+
+  /** The message of a turn in other words, as a branch beside it. */
+  const edit = (turn: Turn, text: string): Promise<void> => ask({ ...questionOf(turn), text: text.trim() });
+
+  /** The same message once more, as a branch beside the turn. */
+  const regenerate = (turn: Turn): Promise<void> => ask(questionOf(turn));
+
+  async function ask(question: Question): Promise<void> {
+    const { model } = store.get();
+    if (model === null || !canAsk(store.get())) return;
+    await run(begin(question, null), async function* (signal): AsyncGenerator<StreamEvent> {
+      const conversation = await conversationOfThread(context, question.text);
+      const content: Part[] = [
+        { type: "input_text", text: withInputBox(question.text, question.box, question.points) },
+      ];
+      if (question.fileId !== null) content.push({ type: "input_image", file_id: question.fileId });
+      const { parent } = question;
+      const input = { role: "user", content } as const;
+      yield* client.ask({ model, conversation, parent, input, tools: toolsOf(store.get()) }, signal);
+    });
+  }
+
+  /** One call of a turn with other parameters; what does not depend on it is kept. A branch beside the turn. */
+  async function rerun(responseId: string, callId: string, parameters: JsonObject): Promise<void> {
+    const original = allTurnsOf(store.get()).find((turn) => turn.responseId === responseId);
+    if (original === undefined || !canAsk(store.get())) return;
+    const turn = begin(questionOf(original), responseId);
+    await run(turn, (signal) => client.rerun(responseId, callId, parameters, signal));
+  }
+
+  /** A turn that was running when the page was opened, from its first event. */
+  const resume = (turn: Turn): Promise<void> =>
+    run(turn, (signal) => client.follow(turn.responseId ?? turn.id, null, signal));
+
+  function begin(question: Question, rerunOf: string | null): Turn {
     count += 1;
-    const turn = startTurn(`turn-${count}`, text.trim(), fileId === null ? null : box, fileId);
+    const turn = startTurn(`turn-${count}`, question, Date.now(), rerunOf);
+    store.set((state) => ({
+      notice: null,
+      highlighted: null,
+      spoken: rerunOf === null ? "Sent." : "Running again.",
+      chosen: { ...state.chosen, [turn.parent ?? state.current]: turn.id },
+      threads: { ...state.threads, [state.current]: [...allTurnsOf(state), turn] },
+    }));
+    return turn;
+  }
+
+  async function run(turn: Turn, open: (signal: AbortSignal) => AsyncGenerator<StreamEvent>): Promise<void> {
     const controller = new AbortController();
     running.set(turn.id, controller);
-    store.set((state) => ({
-      text: "",
-      box: null,
-      notice: null,
-      spoken: "Sent.",
-      threads: { ...state.threads, [current]: [...turnsOf(state), turn] },
-    }));
-    try {
-      await follow(context, turn, model, controller.signal);
-    } catch (error) {
-      endWith(context, turn.id, error, controller.signal.aborted);
-    } finally {
-      running.delete(turn.id);
-    }
+    await followTurn(context, turn.id, open(controller.signal), controller.signal);
+    running.delete(turn.id);
     if (findTurn(store, turn.id)?.state !== "failed") await afterwards();
   }
 
-  function stop(): void {
+  /** The server cancels the turn down to its workers, as soon as it has named it. */
+  async function stop(): Promise<void> {
     const turn = turnsOf(store.get()).at(-1);
-    if (turn !== undefined) running.get(turn.id)?.abort();
+    if (turn?.state !== "running") return;
+    store.set({ spoken: "Stopping." });
+    try {
+      const responseId = await nameOf(store, turn.id);
+      if (responseId !== null) await client.cancel(responseId);
+      changeTurn(store, turn.id, (now) => (now.state === "running" ? endTurn(now, "stopped", Date.now()) : now));
+      running.get(turn.id)?.abort();
+    } catch (error) {
+      report(context, error);
+    }
   }
 
-  return { send, stop };
+  return { send, edit, regenerate, rerun, resume, stop };
 }
 
-async function follow(context: ActionContext, turn: Turn, model: string, signal: AbortSignal): Promise<void> {
-  const { store, client } = context;
-  const conversation = await conversationOfThread(context, turn.text);
-  const content: Part[] = [{ type: "input_text", text: withInputBox(turn.text, turn.box) }];
-  if (turn.fileId !== null) content.push({ type: "input_image", file_id: turn.fileId });
-  for await (const event of client.respond(model, conversation, { role: "user", content }, signal)) {
-    changeTurn(store, turn.id, (now) => applyEvent(now, event, performance.now()));
-    announce(store, turn.id, event);
-  }
-  if (findTurn(store, turn.id)?.state === "running") throw new ApiError(LOST, 0);
+/** The id of a turn's response once it is known, null when the turn ended without one. */
+function nameOf(store: AppStore, turnId: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    let leave = (): void => undefined;
+    const look = (): void => {
+      const turn = findTurn(store, turnId);
+      if (turn?.state === "running" && turn.responseId === null) return;
+      leave();
+      resolve(turn?.state === "running" ? turn.responseId : null);
+    };
+    leave = store.subscribe(look);
+    look();
+  });
+}
+
+const questionOf = ({ text, box, points = [], fileId, parent }: Turn): Question => ({
+  text,
+  box,
+  points,
+  fileId,
+  parent,
+});
+
+/** The tools that a turn may use, or null for all. */
+function toolsOf({ tools, disabledTools }: AppState): string[] | null {
+  const allowed = Object.keys(tools).filter((name) => !disabledTools.has(name));
+  return allowed.length === Object.keys(tools).length ? null : allowed;
 }
 
 /** The conversation of the current thread; a new thread gets one from the server first, listed as `title`. */
@@ -71,46 +137,4 @@ async function conversationOfThread({ store, client }: ActionContext, title: str
     threads: { ...state.threads, [created.id]: state.threads[NEW] ?? [], [NEW]: [] },
   }));
   return created.id;
-}
-
-function endWith(context: ActionContext, id: string, error: unknown, aborted: boolean): void {
-  if (aborted) {
-    changeTurn(context.store, id, (turn) => endTurn(turn, "stopped"));
-    return;
-  }
-  const failure = error instanceof ApiError ? error : new ApiError(LOST, 0);
-  if (failure.status === 401) report(context, failure);
-  changeTurn(context.store, id, (turn) => endTurn(turn, "failed", failure.message, failure.correlationId));
-}
-
-const findTurn = (store: AppStore, id: string): Turn | undefined =>
-  Object.values(store.get().threads)
-    .flat()
-    .find((turn) => turn.id === id);
-
-/** The turn is looked for in every thread: a new conversation gets its id while its first turn is on the way. */
-function changeTurn(store: AppStore, id: string, change: (turn: Turn) => Turn): void {
-  store.set(({ threads }) => {
-    const found = Object.entries(threads).find(([, turns]) => turns.some((turn) => turn.id === id));
-    if (found === undefined) return {};
-    const [key, turns] = found;
-    return { threads: { ...threads, [key]: turns.map((turn) => (turn.id === id ? change(turn) : turn)) } };
-  });
-}
-
-/** Milestones for screen readers; single words of a stream would drown everything else. */
-function announce(store: AppStore, turnId: string, event: StreamEvent): void {
-  if (event.type === "response.failed") store.set({ spoken: "The turn failed." });
-  if (event.type !== "response.output_item.added" && event.type !== "response.output_item.done") return;
-  const turn = findTurn(store, turnId);
-  const { item } = event;
-  if (turn === undefined || item.type === "reasoning") return;
-  if (item.type === "mcp_call") {
-    const call = callsOf(turn).find((each) => each.id === item.id);
-    const title = toolTitle(store.get(), item.name);
-    if (call !== undefined) store.set({ spoken: `${title}: ${CALL_WORDS[call.state]}.` });
-  } else if (event.type === "response.output_item.done") {
-    const answer = turn.steps.find((step) => step.id === item.id);
-    if (answer?.kind === "answer") store.set({ spoken: `Answer: ${answer.text}` });
-  }
 }

@@ -2,8 +2,12 @@
 
 export type Box = readonly [number, number, number, number];
 
+/** x and y as fractions of the frame in [0, 1]. */
+export type Point = readonly [number, number];
+
 const SMALLEST = 0.005;
-const LINE = /^\s*Input box:\s*\[\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*\]\s*$/im;
+const BOX_LINE = /^\s*Input box:\s*\[\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*\]\s*$/im;
+const POINT_LINES = /^\s*Input point:\s*\[\s*([\d.]+)\s*,\s*([\d.]+)\s*\]\s*$/gim;
 
 const clamp = (value: number): number => Math.min(1, Math.max(0, value));
 
@@ -26,16 +30,24 @@ export function resizeBox(box: Box, dx: number, dy: number): Box {
   return boxBetween([box[0], box[1]], [Math.max(box[0], box[2] + dx), Math.max(box[1], box[3] + dy)]) ?? box;
 }
 
-export const boxText = (box: Box): string => `[${box.map((value) => value.toFixed(3)).join(", ")}]`;
+const listText = (values: readonly number[]): string => `[${values.map((value) => value.toFixed(3)).join(", ")}]`;
 
-/** The message text with the box on a line of its own, as any client of the API can send it. */
-export function withInputBox(text: string, box: Box | null): string {
-  return box === null ? text : `${text}\nInput box: ${boxText(box)}`;
+export const boxText = (box: Box): string => listText(box);
+
+/** The message text with the box and each point on a line of its own, as any client of the API can send them. */
+export function withInputBox(text: string, box: Box | null, points: readonly Point[] = []): string {
+  const lines = [
+    ...(box === null ? [] : [`Input box: ${boxText(box)}`]),
+    ...points.map((point) => `Input point: ${listText(point)}`),
+  ];
+  return [text, ...lines].join("\n");
 }
 
-/** The opposite of `withInputBox`: the text without its first box line, and that box. */
-export function splitInputBox(text: string): { text: string; box: Box | null } {
-  const [x1, y1, x2, y2] = LINE.exec(text)?.slice(1).map(Number) ?? [];
-  if (x1 === undefined || y1 === undefined || x2 === undefined || y2 === undefined) return { text, box: null };
-  return { text: text.replace(LINE, "").trim(), box: [x1, y1, x2, y2] };
+/** The opposite of `withInputBox`: the text without its first box line and its point lines, that box and those points. */
+export function splitInputBox(text: string): { text: string; box: Box | null; points: Point[] } {
+  const [x1, y1, x2, y2] = BOX_LINE.exec(text)?.slice(1).map(Number) ?? [];
+  const points = [...text.matchAll(POINT_LINES)].map(([, x, y]): Point => [Number(x), Number(y)]);
+  const none = x1 === undefined || y1 === undefined || x2 === undefined || y2 === undefined;
+  const box: Box | null = none ? null : [x1, y1, x2, y2];
+  return { text: text.replace(BOX_LINE, "").replace(POINT_LINES, "").trim(), box, points };
 }

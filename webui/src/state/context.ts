@@ -9,6 +9,10 @@ export interface ActionContext {
   store: AppStore;
   client: Client;
   keys: KeyStore;
+  /** Where preferences are kept. */
+  storage: Pick<Storage, "setItem">;
+  /** Gives a file to the person under this name. */
+  save: (blob: Blob, name: string) => void;
 }
 
 /** Shows a failure; a missing or refused key asks for one instead. */

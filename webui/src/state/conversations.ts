@@ -1,18 +1,21 @@
-/** Opening, starting and deleting conversations, and the images that they are about. */
+/** Opening, starting, naming and deleting conversations, and choosing among their branches. */
 
-import { NEW, turnsOf } from "./app";
+import type { FileObject } from "../api/types";
+import { allTurnsOf, NEW, turnsOf, type Attachment } from "./app";
+import { forksOf } from "./branches";
 import { keepFiles, report, type ActionContext } from "./context";
-import { lastFileId, turnsFromItems, type Turn } from "./turns";
+import { lastFileId, turnOf, type Turn } from "./turns";
 
-export function conversationActions(context: ActionContext) {
+/** `resume` follows a turn that still runs. */
+export function conversationActions(context: ActionContext, resume: (turn: Turn) => Promise<void>) {
   const { store, client } = context;
 
   async function open(id: string): Promise<void> {
     if (id === NEW) return startNew();
-    store.set({ current: id, box: null, notice: null });
+    store.set({ ...CLEAN, current: id, attachments: [] });
     try {
       if (!(id in store.get().threads)) await load(id);
-      if (store.get().current === id) store.set({ fileId: lastFileId(turnsOf(store.get())) });
+      if (store.get().current === id) showFilesOf(id);
     } catch (error) {
       if (store.get().current === id) startNew();
       report(context, error);
@@ -22,9 +25,10 @@ export function conversationActions(context: ActionContext) {
   async function load(id: string): Promise<void> {
     store.set({ loadingItems: true });
     try {
-      const turns = turnsFromItems(await client.items(id));
+      const turns = (await client.turns(id)).map(turnOf);
       await fetchFiles(turns);
       store.set(({ threads }) => ({ threads: { ...threads, [id]: turns } }));
+      for (const turn of turns) if (turn.state === "running") void resume(turn);
     } finally {
       store.set({ loadingItems: false });
     }
@@ -33,7 +37,7 @@ export function conversationActions(context: ActionContext) {
   /** A file that is gone leaves a placeholder, and the rest of the conversation can be read. */
   async function fetchFiles(turns: readonly Turn[]): Promise<void> {
     const known = store.get().files;
-    const missing = [...new Set(turns.flatMap((turn) => turn.fileId ?? []))].filter((id) => !(id in known));
+    const missing = fileIdsOf(turns).filter((id) => !(id in known));
     const found = await Promise.allSettled(missing.map((id) => client.file(id)));
     keepFiles(
       context,
@@ -41,33 +45,80 @@ export function conversationActions(context: ActionContext) {
     );
   }
 
+  function showFilesOf(id: string): void {
+    store.set((state) => {
+      const files = fileIdsOf(state.threads[id] ?? []).flatMap((fileId) => state.files[fileId] ?? []);
+      return { fileId: lastFileId(turnsOf(state)), attachments: files.map(attachmentOf) };
+    });
+  }
+
   function startNew(): void {
-    store.set(({ threads }) => ({ current: NEW, fileId: null, box: null, threads: { ...threads, [NEW]: [] } }));
+    store.set(({ threads }) => ({
+      ...CLEAN,
+      current: NEW,
+      fileId: null,
+      attachments: [],
+      threads: { ...threads, [NEW]: [] },
+    }));
   }
 
   async function remove(id: string): Promise<void> {
-    try {
+    await attempt(async () => {
       await client.deleteConversation(id);
-      store.set(({ conversations }) => ({ conversations: conversations.filter((each) => each.id !== id) }));
+      store.set(({ conversations }) => ({
+        conversations: conversations.filter((each) => each.id !== id),
+        spoken: "The conversation is deleted.",
+      }));
       if (store.get().current === id) startNew();
-    } catch (error) {
-      report(context, error);
-    }
+    });
   }
 
-  async function attach(file: File): Promise<void> {
-    store.set({ uploading: file.name, notice: null });
+  async function rename(id: string, title: string): Promise<void> {
+    await attempt(async () => {
+      const renamed = await client.renameConversation(id, title);
+      store.set(({ conversations }) => ({
+        conversations: conversations.map((each) => (each.id === id ? renamed : each)),
+      }));
+    });
+  }
+
+  /** The list of conversations becomes those that `query` finds. An answer that comes too late is dropped. */
+  async function search(query: string): Promise<void> {
+    store.set({ query });
+    await attempt(async () => {
+      const conversations = await client.conversations(query.trim());
+      if (store.get().query === query) store.set({ conversations });
+    });
+  }
+
+  async function attempt(work: () => Promise<void>): Promise<void> {
     try {
-      const uploaded = await client.upload(file);
-      // The server forgets the name, which may identify a patient; this tab can show it.
-      keepFiles(context, [{ ...uploaded, filename: file.name }]);
-      store.set({ fileId: uploaded.id, box: null, spoken: `${file.name} is attached.` });
+      await work();
     } catch (error) {
       report(context, error);
-    } finally {
-      store.set({ uploading: null });
     }
   }
 
-  return { open, startNew, remove, attach };
+  /** Shows the branch `step` places after that of the turn. */
+  function chooseBranch(turn: Turn, step: 1 | -1): void {
+    const siblings = forksOf(allTurnsOf(store.get())).get(turn.id) ?? [];
+    const next = siblings[siblings.indexOf(turn) + step];
+    if (next === undefined) return;
+    store.set((state) => ({ chosen: { ...state.chosen, [turn.parent ?? state.current]: next.id } }));
+  }
+
+  return { open, startNew, remove, rename, search, chooseBranch };
 }
+
+const CLEAN = { box: null, notice: null, highlighted: null, report: null, page: "chat", pane: "chat" } as const;
+
+const fileIdsOf = (turns: readonly Turn[]): string[] => [...new Set(turns.flatMap((turn) => turn.fileId ?? []))];
+
+const attachmentOf = ({ id, filename }: FileObject): Attachment => ({
+  id,
+  name: filename,
+  share: 1,
+  state: "ready",
+  fileId: id,
+  error: null,
+});

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { JsonObject } from "../api/types";
 import { boxBetween, moveBox, resizeBox, splitInputBox, withInputBox } from "./boxes";
 import { maskFromRgba, outline, tint } from "./mask";
-import { displaySize, fit, fractionAt, overlaysOf, turnToDraw } from "./overlays";
+import { isLit, overlaysOf, turnToDraw } from "./overlays";
 import { startTurn, type Call, type Turn } from "./turns";
 
 const provenance = {
@@ -25,19 +25,30 @@ function turnWith(data: JsonObject): Turn {
     tool: "grounded_segmentation",
     arguments: {},
     state: "done",
+    progress: null,
     startedAt: 0,
     seconds: 1,
     output: { data, artifacts: [], provenance },
     error: null,
   };
-  return { ...startTurn("t", "", [0, 0, 0.5, 0.5], "f"), steps: [call] };
+  return { ...startTurn("t", { text: "", box: [0, 0, 0.5, 0.5], fileId: "f", parent: null }), steps: [call] };
 }
 
 test("a drawn box goes into the text and comes out again", () => {
   const text = withInputBox("Segment this", [0.25, 0.05, 0.75, 0.7]);
   expect(text).toBe("Segment this\nInput box: [0.250, 0.050, 0.750, 0.700]");
-  expect(splitInputBox(text)).toEqual({ text: "Segment this", box: [0.25, 0.05, 0.75, 0.7] });
-  expect(splitInputBox("No box here")).toEqual({ text: "No box here", box: null });
+  expect(splitInputBox(text)).toEqual({ text: "Segment this", box: [0.25, 0.05, 0.75, 0.7], points: [] });
+  expect(splitInputBox("No box here")).toEqual({ text: "No box here", box: null, points: [] });
+});
+
+test("points go into the text, each on its line, and come out again", () => {
+  const points = [
+    [0.4, 0.6],
+    [0.125, 0.5],
+  ] as const;
+  const text = withInputBox("Outline this", [0, 0, 0.5, 1], points);
+  expect(text.split("\n").slice(2)).toEqual(["Input point: [0.400, 0.600]", "Input point: [0.125, 0.500]"]);
+  expect(splitInputBox(text)).toEqual({ text: "Outline this", box: [0, 0, 0.5, 1], points });
 });
 
 test("boxes are ordered, kept inside the frame, and not too thin", () => {
@@ -45,13 +56,6 @@ test("boxes are ordered, kept inside the frame, and not too thin", () => {
   expect(boxBetween([0.5, 0.5], [0.501, 0.9])).toBeNull();
   expect(moveBox([0.5, 0, 1, 0.5], 0.25, -0.25)).toEqual([0.5, 0, 1, 0.5]);
   expect(resizeBox([0.5, 0.5, 0.75, 0.75], 0, -1)).toEqual([0.5, 0.5, 0.75, 0.75]);
-});
-
-test("the frame fits the stage with square millimetres", () => {
-  const size = displaySize({ width: 100, height: 100, spacing_mm: [2, 1] });
-  expect(size).toEqual({ width: 100, height: 200 });
-  expect(fit(size, { width: 300, height: 300 })).toEqual({ width: 150, height: 300 });
-  expect(fractionAt(60, 35, { left: 10, top: 10, width: 200, height: 100 })).toEqual([0.25, 0.25]);
 });
 
 test("a thing with a box and a mask is one overlay; an empty mask is none", () => {
@@ -68,9 +72,18 @@ test("a thing with a box and a mask is one overlay; an empty mask is none", () =
     { label: "Your box", mask: null, box: [0, 0, 0.5, 0.5] },
     { label: "liver", mask: "aa", box: [0.1, 0.1, 0.2, 0.2] },
   ]);
-  const later = { ...startTurn("u", "", null, "f"), state: "done" as const };
+  const [, liver] = overlaysOf(turn);
+  expect(liver).toMatchObject({ callId: "c", callNumber: 1, tool: "grounded_segmentation", areaPx: 4, slice: null });
+  expect(liver && isLit(liver, { callId: "c", field: "/masks/0/area_px" })).toBe(true);
+  expect(liver && isLit(liver, { callId: "c", field: null })).toBe(true);
+  expect(liver && isLit(liver, { callId: "c", field: "/boxes/1" })).toBe(false);
+  expect(liver && isLit(liver, { callId: "d", field: null })).toBe(false);
+  const later = { ...startTurn("u", { text: "", box: null, fileId: "f", parent: null }), state: "done" as const };
   expect(turnToDraw([turn, later], "f")).toBe(turn);
   expect(turnToDraw([turn], "other")).toBeNull();
+  const newer = { ...turn, id: "v", steps: turn.steps.map((step) => ({ ...step, id: "newer" })) };
+  expect(turnToDraw([turn, newer], "f")).toBe(newer);
+  expect(turnToDraw([turn, newer], "f", "c")).toBe(turn);
 });
 
 test("a mask becomes tinted pixels and an outline along pixel edges", () => {

@@ -1,18 +1,27 @@
-/** What is drawn over the image for a turn, and where on the screen the image lies. */
+/** What is drawn over the image for a turn. */
 
-import type { Frame } from "../api/types";
-import type { Box } from "./boxes";
+import type { Box, Point } from "./boxes";
 import { readFound, readMasks } from "./results";
 import { callsOf, type Call, type Turn } from "./turns";
 
-/** `callId` is null for the box that the user drew. A mask is named by its artifact. */
+/** `callId`, `tool` and `index` (which of the call's results it is) are null for what the user drew. A mask is named by
+ * its artifact. `fileId` and `slice` say which image it lies on; null is the one that the turn is about.
+ */
 export interface Overlay {
   id: string;
   callId: string | null;
+  callNumber: number | null;
+  tool: string | null;
+  index: number | null;
   label: string;
   color: string;
+  fileId: string | null;
+  slice: number | null;
   box: Box | null;
+  points: readonly Point[];
   mask: string | null;
+  areaPx: number | null;
+  areaMm2: number | null;
 }
 
 /** Told apart by people with colour-blindness, and light enough for dark images (after Okabe and Ito, 2008). */
@@ -22,15 +31,40 @@ export const DRAWN_COLOR = "#ffffff";
 export const maskId = (callId: string, index: number): string => `${callId}/${index}`;
 
 export function overlaysOf(turn: Turn): Overlay[] {
-  const drawn: Overlay[] =
-    turn.box === null
-      ? []
-      : [{ id: `${turn.id}/box`, callId: null, label: "Your box", color: DRAWN_COLOR, box: turn.box, mask: null }];
   const found = callsOf(turn).flatMap(overlaysOfCall);
   return [
-    ...drawn,
+    ...drawnIn(turn),
     ...found.map((overlay, index) => ({ ...overlay, color: COLORS[index % COLORS.length] ?? DRAWN_COLOR })),
   ];
+}
+
+const NOTHING: Omit<Overlay, "id" | "label"> = {
+  callId: null,
+  callNumber: null,
+  tool: null,
+  index: null,
+  color: DRAWN_COLOR,
+  fileId: null,
+  slice: null,
+  box: null,
+  points: [],
+  mask: null,
+  areaPx: null,
+  areaMm2: null,
+};
+
+/** What the user drew lies on the slice that the calls of the turn worked on. */
+function drawnIn(turn: Turn): Overlay[] {
+  const slice = callsOf(turn).map(sliceOf).find((each) => each !== null) ?? null;
+  const points = turn.points ?? [];
+  return [
+    ...(turn.box === null ? [] : [{ ...NOTHING, id: `${turn.id}/box`, label: "Your box", slice, box: turn.box }]),
+    ...(points.length === 0 ? [] : [{ ...NOTHING, id: `${turn.id}/points`, label: "Your points", slice, points }]),
+  ];
+}
+
+function sliceOf({ arguments: { slice } }: Call): number | null {
+  return typeof slice === "number" ? slice : null;
 }
 
 /** One overlay for each thing found; where a tool gives boxes and masks, the two of one thing go together. */
@@ -39,42 +73,42 @@ function overlaysOfCall(call: Call): Overlay[] {
   const masks = readMasks(call.output.data) ?? [];
   const found = readFound(call.output.data) ?? [];
   const count = Math.max(masks.length, found.length);
-  return Array.from({ length: count }, (_, index) => {
+  const image = call.arguments["image"];
+  const made = Array.from({ length: count }, (_, index): Overlay => {
     const [mask, thing] = [masks[index], found[index]];
     return {
+      ...NOTHING,
       id: maskId(call.id, index),
       callId: call.id,
+      callNumber: call.number,
+      tool: call.tool,
+      index,
       label: thing?.phrase || `${mask === undefined ? "Box" : "Mask"} ${index + 1}`,
-      color: DRAWN_COLOR,
+      fileId: typeof image === "string" ? image : null,
+      slice: sliceOf(call),
       box: thing?.box ?? null,
       mask: mask === undefined || mask.areaPx === 0 ? null : mask.artifact,
+      areaPx: mask?.areaPx ?? null,
+      areaMm2: mask?.areaMm2 ?? null,
     };
-  }).filter((overlay) => overlay.box !== null || overlay.mask !== null);
+  });
+  return made.filter((overlay) => overlay.box !== null || overlay.mask !== null);
 }
 
-/** The latest turn on this file that has something to draw. */
-export function turnToDraw(turns: readonly Turn[], fileId: string): Turn | null {
-  return turns.findLast((turn) => turn.fileId === fileId && overlaysOf(turn).length > 0) ?? null;
+/** The overlays of a turn that lie on this file. */
+export const overlaysOn = (turn: Turn, fileId: string): Overlay[] =>
+  overlaysOf(turn).filter((overlay) => (overlay.fileId ?? turn.fileId) === fileId);
+
+/** Whether an overlay is what a person asked to see: a call's result, or the one that a JSON pointer names. */
+export function isLit({ callId, index }: Overlay, highlighted: { callId: string; field: string | null } | null): boolean {
+  if (highlighted === null || callId !== highlighted.callId) return false;
+  const named = /^\/(?:masks|boxes|scores|phrases)\/(\d+)/.exec(highlighted.field ?? "")?.[1];
+  return named === undefined || Number(named) === index;
 }
 
-export interface Size {
-  width: number;
-  height: number;
-}
-
-/** The frame's shape with square millimetres: rows and columns may lie at different distances. */
-export function displaySize(frame: Pick<Frame, "width" | "height" | "spacing_mm">): Size {
-  const [row, column] = frame.spacing_mm ?? [1, 1];
-  return { width: frame.width, height: (frame.height * row) / column };
-}
-
-/** The largest size of this shape that fits into the stage. */
-export function fit(content: Size, stage: Size): Size {
-  const scale = Math.min(stage.width / content.width, stage.height / content.height);
-  return { width: content.width * scale, height: content.height * scale };
-}
-
-/** Where inside a rectangle on the screen a pointer is, as fractions of its width and height. */
-export function fractionAt(x: number, y: number, rect: { left: number; top: number } & Size): [number, number] {
-  return [(x - rect.left) / rect.width, (y - rect.top) / rect.height];
+/** The turn with the call `callId` if it has something to draw on this file, else the latest that has. */
+export function turnToDraw(turns: readonly Turn[], fileId: string, callId: string | null = null): Turn | null {
+  const drawable = turns.filter((turn) => overlaysOn(turn, fileId).length > 0);
+  const asked = callId === null ? undefined : drawable.find((turn) => callsOf(turn).some((call) => call.id === callId));
+  return asked ?? drawable.at(-1) ?? null;
 }

@@ -25,6 +25,8 @@ export interface Passage {
   before: string;
   highlight: string;
   after: string;
+  /** What the passage is about: the condition and the heading that it stands under. */
+  place: string;
   source: string;
   score: number;
 }
@@ -92,12 +94,14 @@ export function readPassages(data: JsonObject): Passage[] | null {
     const characters = Array.from(text(passage["text"]));
     const [start, end] = list(passage["highlight"]).map(number);
     const cut = (from?: number, to?: number): string => characters.slice(from, to).join("");
-    const place = [passage["condition"], passage["section"], passage["source"]].map(text).filter((part) => part !== "");
+    const place = [passage["condition"], passage["section"]].map(text).filter((part) => part !== "");
+    const page = typeof passage["page"] === "number" ? `, page ${passage["page"]}` : "";
     return {
       before: cut(0, start ?? 0),
       highlight: cut(start ?? 0, end ?? 0),
       after: cut(end ?? 0),
-      source: place.join(" · "),
+      place: place.join(" · "),
+      source: text(passage["source"]) + page,
       score: number(passage["score"]),
     };
   });

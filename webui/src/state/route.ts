@@ -1,26 +1,33 @@
-/** Keeps the address and the open conversation in step, so that reload, back and bookmarks work. */
+/** Keeps the address and what is open in step, so that reload, back and bookmarks work. */
 
 import type { Actions } from "./actions";
-import type { AppStore } from "./app";
+import type { AppState, AppStore } from "./app";
+
+const WORKERS = "/workers";
+
+/** The conversation's id, or the name of a page behind a slash. */
+export const addressOf = ({ page, current }: AppState): string => (page === "workers" ? WORKERS : current);
 
 /** Opens what the address names as soon as the server is connected, and follows from then on. */
 export function followAddress(store: AppStore, actions: Actions): void {
   const address = (): string => window.location.hash.slice(1);
   const openAddress = (): void => {
-    if (address() !== store.get().current) void actions.open(address());
+    if (address() === addressOf(store.get())) return;
+    if (address() === WORKERS) actions.showPage("workers");
+    else void actions.open(address());
   };
   let shown: string | null = null;
 
   const follow = (): void => {
-    const { current, connection } = store.get();
-    if (connection !== "ready" && shown === null) return;
+    const now = addressOf(store.get());
+    if (store.get().connection !== "ready" && shown === null) return;
     if (shown === null) {
-      shown = current;
+      shown = now;
       window.addEventListener("hashchange", openAddress);
       openAddress();
-    } else if (current !== shown) {
-      shown = current;
-      if (current !== address()) window.history.pushState(null, "", `#${current}`);
+    } else if (now !== shown) {
+      shown = now;
+      if (now !== address()) window.history.pushState(null, "", `#${now}`);
     }
   };
   store.subscribe(follow);

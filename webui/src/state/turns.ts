@@ -1,7 +1,17 @@
 /** A turn as the page shows it, and how stream events and stored items build it. No side effects. */
 
-import type { CallItem, Item, JsonObject, MessageItem, Part, StreamEvent, ToolOutput } from "../api/types";
-import { splitInputBox, type Box } from "./boxes";
+import type {
+  CallItem,
+  CallTimes,
+  Claim,
+  Item,
+  JsonObject,
+  Part,
+  StreamEvent,
+  ToolOutput,
+  TurnObject,
+} from "../api/types";
+import { splitInputBox, type Box, type Point } from "./boxes";
 
 export interface Thoughts {
   kind: "thoughts";
@@ -10,7 +20,16 @@ export interface Thoughts {
   text: string;
 }
 
-/** `number` counts the calls of the turn from 1; the answer cites it. `seconds` is null while the call runs. */
+/** How far a running call is, 0 to 1 where it can tell, and what it is doing. */
+export interface Progress {
+  fraction: number | null;
+  text: string;
+}
+
+/** `id` is the call's own, as claims and reruns name it. `number` counts the calls of the turn from 1 and is cited.
+ *
+ * `startedAt` is in milliseconds since the Unix epoch, null when it is not known; `seconds` is null while the call runs.
+ */
 export interface Call {
   kind: "call";
   id: string;
@@ -19,7 +38,8 @@ export interface Call {
   tool: string;
   arguments: JsonObject;
   state: "running" | "done" | "failed" | "skipped" | "stopped";
-  startedAt: number;
+  progress: Progress | null;
+  startedAt: number | null;
   seconds: number | null;
   output: ToolOutput | null;
   error: string | null;
@@ -30,7 +50,10 @@ export interface Answer {
   id: string;
   index: number;
   text: string;
+  claims: readonly Claim[];
 }
+
+const FAILED = "The turn failed. Ask again, or look at the workers page to see what is not answering.";
 
 export type Step = Thoughts | Call | Answer;
 
@@ -39,18 +62,46 @@ export interface Failure {
   correlationId: string | null;
 }
 
-export interface Turn {
-  id: string;
+/** What a person asks: `parent` is the response that it follows, null for a first message. */
+export interface Question {
   text: string;
   box: Box | null;
+  points?: readonly Point[];
   fileId: string | null;
+  parent: string | null;
+}
+
+/** `id` is the page's own and stays; `responseId` comes with the first event. `cursor` is the number of the last event.
+ *
+ * `reused` are the calls whose results a rerun took over. Times are in milliseconds since the Unix epoch.
+ */
+export interface Turn extends Question {
+  id: string;
+  responseId: string | null;
+  rerunOf: string | null;
+  reused: readonly string[];
+  cursor: number | null;
+  startedAt: number;
+  endedAt: number | null;
   steps: readonly Step[];
   state: "running" | "done" | "failed" | "stopped";
   failure: Failure | null;
 }
 
-export function startTurn(id: string, text: string, box: Box | null, fileId: string | null): Turn {
-  return { id, text, box, fileId, steps: [], state: "running", failure: null };
+export function startTurn(id: string, question: Question, now = 0, rerunOf: string | null = null): Turn {
+  return {
+    ...question,
+    id,
+    responseId: null,
+    rerunOf,
+    reused: [],
+    cursor: null,
+    startedAt: now,
+    endedAt: null,
+    steps: [],
+    state: "running",
+    failure: null,
+  };
 }
 
 export const callsOf = (turn: Turn): Call[] => turn.steps.filter((step) => step.kind === "call");
@@ -59,10 +110,30 @@ export const callsOf = (turn: Turn): Call[] => turn.steps.filter((step) => step.
 export const lastFileId = (turns: readonly Turn[]): string | null =>
   turns.findLast((turn) => turn.fileId !== null)?.fileId ?? null;
 
-/** The turn after `event`; `now` is in milliseconds. Events that the page does not show leave it as it is. */
+/** The turn after `event`. It happened when it says, else at `now` in milliseconds. Others leave the turn as it is. */
 export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
+  const cursor = event.sequence_number ?? turn.cursor;
+  const then = event.at === undefined ? now : event.at * 1000;
+  return change(cursor === turn.cursor ? turn : { ...turn, cursor }, event, then);
+}
+
+function change(turn: Turn, event: StreamEvent, now: number): Turn {
   switch (event.type) {
+    case "response.created":
+      return {
+        ...turn,
+        responseId: event.response.id,
+        parent: event.response.mmedagent?.parent ?? turn.parent,
+        reused: event.response.mmedagent?.reused ?? turn.reused,
+      };
     case "response.output_item.added":
+      // A replay may begin a text anew that had begun before.
+      return withItem(
+        withText(turn, event.item.id, () => ""),
+        event.item,
+        event.output_index,
+        now,
+      );
     case "response.output_item.done":
       return withItem(turn, event.item, event.output_index, now);
     case "response.reasoning_summary_text.delta":
@@ -72,15 +143,18 @@ export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
     case "response.output_text.done":
       return withText(turn, event.item_id, () => event.text);
     case "response.mcp_call_arguments.done":
-      return withStep(turn, event.item_id, (step) =>
-        step.kind === "call" ? { ...step, arguments: parseObject(event.arguments) } : step,
-      );
+      return withCall(turn, event.item_id, { arguments: parseObject(event.arguments) });
+    case "response.mcp_call.in_progress":
+      return event.mmedagent === undefined ? turn : withCall(turn, event.item_id, { progress: event.mmedagent });
     case "response.completed":
-      return { ...turn, state: "done" };
+      return { ...turn, state: "done", endedAt: now, reused: event.response.mmedagent?.reused ?? turn.reused };
+    case "response.cancelled":
+      return endTurn(turn, "stopped", now);
     case "response.failed":
-      return endTurn(turn, "failed", event.response.error?.message ?? "The turn failed.", event.correlationId);
+      if (event.response.error?.code === "cancelled") return endTurn(turn, "stopped", now);
+      return endTurn(turn, "failed", now, event.response.error?.message ?? FAILED, event.correlationId);
     case "error":
-      return endTurn(turn, "failed", event.message);
+      return endTurn(turn, "failed", now, event.message);
     default:
       return turn;
   }
@@ -90,6 +164,7 @@ export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
 export function endTurn(
   turn: Turn,
   state: "failed" | "stopped",
+  now: number,
   message = "",
   correlationId: string | null | undefined = null,
 ): Turn {
@@ -100,40 +175,50 @@ export function endTurn(
     ...turn,
     steps,
     state,
+    endedAt: now,
     failure: state === "failed" ? { message, correlationId: correlationId ?? null } : null,
   };
 }
 
-/** The turns of a stored conversation; each message of the user begins one. */
-export function turnsFromItems(items: readonly Item[]): Turn[] {
-  const turns: Turn[] = [];
-  for (const item of items) {
-    if (item.type === "message" && item.role === "user") {
-      turns.push({ ...turnOf(item), state: "stopped" });
-      continue;
-    }
-    const turn = turns.at(-1);
-    if (turn === undefined) continue;
-    const next = withItem(turn, item, turn.steps.length, 0);
-    turns[turns.length - 1] = item.type === "message" ? { ...next, state: "done" } : next;
-  }
-  return turns.map((turn) => (turn.state === "done" ? turn : endTurn(turn, "stopped")));
+/** A stored turn. One that still runs has no steps yet: following it from its first event builds them. */
+export function turnOf(stored: TurnObject): Turn {
+  const { text, box, points } = splitInputBox(stored.question);
+  const question = { text, box, points, fileId: stored.file_id, parent: stored.parent };
+  const begun: Turn = {
+    ...startTurn(stored.id, question, stored.created_at * 1000, stored.rerun_of),
+    responseId: stored.id,
+    reused: stored.reused,
+  };
+  if (stored.status === "in_progress" || stored.status === "running") return begun;
+  const items = stored.output.reduce((made, item) => withItem(made, item, made.steps.length, null), begun);
+  const endedAt = stored.ended_at === null ? null : stored.ended_at * 1000;
+  const turn = { ...withTimes(items, stored.call_times), endedAt };
+  if (stored.status === "completed") return { ...turn, state: "done" };
+  const state = stored.status === "cancelled" ? "stopped" : "failed";
+  return { ...endTurn(turn, state, 0, stored.error?.message ?? FAILED), endedAt };
 }
 
-function turnOf(item: MessageItem): Turn {
-  const { text, box } = splitInputBox(textOf(item.content));
-  const image = item.content.find((part) => part.type === "input_image");
-  return startTurn(item.id, text, box, image?.file_id ?? null);
+function withTimes(turn: Turn, times: Readonly<Record<string, CallTimes>>): Turn {
+  const timed = (step: Step): Step => {
+    const { started_at: start, ended_at: end } = times[step.id] ?? {};
+    if (step.kind !== "call" || start === undefined) return step;
+    return { ...step, startedAt: start * 1000, seconds: end === undefined ? null : end - start };
+  };
+  return { ...turn, steps: turn.steps.map(timed) };
 }
 
-function withItem(turn: Turn, item: Item, index: number, now: number): Turn {
-  const old = turn.steps.find((step) => step.id === item.id);
+/** A call's item carries the call's id behind a prefix. */
+const stepId = (itemId: string): string => itemId.replace(/^mcp_/, "");
+
+/** `now` is null for an item from the store: nobody saw when it began. */
+function withItem(turn: Turn, item: Item, index: number, now: number | null): Turn {
+  const old = turn.steps.find((step) => step.id === stepId(item.id));
   const step = stepOf(item, index, now, old, callsOf(turn).length + 1);
   const steps = old === undefined ? [...turn.steps, step] : turn.steps.map((each) => (each === old ? step : each));
   return { ...turn, steps: steps.sort((a, b) => a.index - b.index) };
 }
 
-function stepOf(item: Item, index: number, now: number, old: Step | undefined, nextNumber: number): Step {
+function stepOf(item: Item, index: number, now: number | null, old: Step | undefined, nextNumber: number): Step {
   const written = old !== undefined && old.kind !== "call" ? old.text : "";
   switch (item.type) {
     case "reasoning":
@@ -144,26 +229,33 @@ function stepOf(item: Item, index: number, now: number, old: Step | undefined, n
         text: item.summary.map((part) => part.text).join("\n\n") || written,
       };
     case "message":
-      return { kind: "answer", id: item.id, index, text: textOf(item.content) || written };
+      return {
+        kind: "answer",
+        id: item.id,
+        index,
+        text: textOf(item.content) || written,
+        claims: item.mmedagent?.claims ?? [],
+      };
     case "mcp_call":
       return callOf(item, index, now, old?.kind === "call" ? old : undefined, nextNumber);
   }
 }
 
-function callOf(item: CallItem, index: number, now: number, old: Call | undefined, nextNumber: number): Call {
+function callOf(item: CallItem, index: number, now: number | null, old: Call | undefined, nextNumber: number): Call {
   const output = item.output === null ? null : parseOutput(item.output);
   const startedAt = old?.startedAt ?? now;
-  const measured = old === undefined ? (output?.provenance.seconds ?? null) : (now - startedAt) / 1000;
+  const ended = item.status === "completed" || item.status === "failed";
   return {
     kind: "call",
-    id: item.id,
+    id: stepId(item.id),
     index,
     number: old?.number ?? nextNumber,
     tool: item.name,
     arguments: item.arguments === "" ? (old?.arguments ?? {}) : parseObject(item.arguments),
     state: CALL_STATES[item.status],
+    progress: ended ? null : (old?.progress ?? null),
     startedAt,
-    seconds: item.status === "completed" || item.status === "failed" ? measured : null,
+    seconds: ended && startedAt !== null && now !== null ? (now - startedAt) / 1000 : null,
     output,
     error: item.error?.content.map((part) => part.text).join(" ") ?? null,
   };
@@ -171,8 +263,13 @@ function callOf(item: CallItem, index: number, now: number, old: Call | undefine
 
 const CALL_STATES = { in_progress: "running", completed: "done", failed: "failed", incomplete: "skipped" } as const;
 
-function withStep(turn: Turn, id: string, change: (step: Step) => Step): Turn {
+function withStep(turn: Turn, itemId: string, change: (step: Step) => Step): Turn {
+  const id = stepId(itemId);
   return { ...turn, steps: turn.steps.map((step) => (step.id === id ? change(step) : step)) };
+}
+
+function withCall(turn: Turn, itemId: string, part: Partial<Call>): Turn {
+  return withStep(turn, itemId, (step) => (step.kind === "call" ? { ...step, ...part } : step));
 }
 
 function withText(turn: Turn, id: string, change: (text: string) => string): Turn {

@@ -75,3 +75,10 @@ export function describeFrame(frame: Frame): string {
 }
 
 const millimetres = (value: number): string => `${Number(value.toPrecision(3))} mm`;
+
+/** A moment, given in seconds since the Unix epoch, in the person's own time zone. */
+export const moment = (at: number): string =>
+  new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+export const memory = (bytes: number): string =>
+  bytes < 1e9 ? `${Math.round(bytes / 1e6)}\u00a0MB` : `${(bytes / 1e9).toFixed(1)}\u00a0GB`;

@@ -3,12 +3,14 @@
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import type { Actions } from "../state/actions";
 import type { AppState, AppStore } from "../state/app";
+import type { Studies } from "../viewer/api";
 import type { Images } from "./images";
 
 export interface App {
   store: AppStore;
   actions: Actions;
   images: Images;
+  studies: Studies;
 }
 
 export const AppContext = createContext<App | null>(null);

@@ -2,8 +2,15 @@ import { useLayoutEffect, useRef } from "react";
 import { tint } from "../state/mask";
 import { useApp, useAppState, useLoaded } from "../view/context";
 
-/** A mask over the image: a tinted area, as strong as the slider says, in a line that always stays clear. */
-export function MaskLayer({ sha256, color }: { sha256: string; color: string }) {
+interface MaskLayerProps {
+  sha256: string;
+  color: string;
+  /** 0 to 1, on top of the opacity that is chosen for all masks. */
+  strength: number;
+}
+
+/** A mask over the image as a tinted area. */
+export function MaskLayer({ sha256, color, strength }: MaskLayerProps) {
   const { images } = useApp();
   const opacity = useAppState((state) => state.opacity);
   const mask = useLoaded(sha256, images.mask) ?? null;
@@ -17,16 +24,12 @@ export function MaskLayer({ sha256, color }: { sha256: string; color: string }) 
 
   if (mask === null) return null;
   return (
-    <>
-      <canvas ref={canvas} className="mask" width={mask.width} height={mask.height} style={{ opacity }} />
-      <svg
-        className="outline"
-        viewBox={`0 0 ${mask.width} ${mask.height}`}
-        preserveAspectRatio="none"
-        aria-hidden="true"
-      >
-        <path d={mask.path} stroke={color} />
-      </svg>
-    </>
+    <canvas
+      ref={canvas}
+      className="mask"
+      width={mask.width}
+      height={mask.height}
+      style={{ opacity: opacity * strength }}
+    />
   );
 }

@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import { ApiError, type KeyStore } from "../api/http";
+import type { Client } from "../api/client";
+import type { StreamEvent } from "../api/types";
+import { createAppStore, NEW } from "./app";
+import { createBatch, followTurn } from "./following";
+import { loadPreferences } from "./preferences";
+import { findTurn } from "./threads";
+import { callsOf, startTurn } from "./turns";
+
+const response = (status: string) => ({ id: "resp_1", status, error: null });
+const message = (text: string) => ({
+  type: "message" as const,
+  id: "m",
+  role: "assistant" as const,
+  content: text === "" ? [] : [{ type: "output_text" as const, text }],
+});
+const EVENTS: StreamEvent[] = [
+  { type: "response.created", response: response("in_progress") },
+  { type: "response.output_item.added", output_index: 0, item: message("") },
+  { type: "response.output_text.delta", item_id: "m", delta: "A " },
+  { type: "response.output_text.delta", item_id: "m", delta: "CT." },
+  { type: "response.output_item.done", output_index: 0, item: message("A CT.") },
+  { type: "response.completed", response: response("completed") },
+];
+const numbered = EVENTS.map((event, sequence_number) => ({ ...event, sequence_number }));
+
+async function* play(events: readonly StreamEvent[], end?: unknown): AsyncGenerator<StreamEvent> {
+  yield* events;
+  if (end !== undefined) throw end;
+}
+
+/** A page with one running turn, and a server whose later streams are those of `follow`. */
+function page(follow: (after: number | null) => AsyncGenerator<StreamEvent>) {
+  const store = createAppStore(loadPreferences({ getItem: () => null }));
+  const turn = startTurn("t", { text: "What?", box: null, fileId: null, parent: null });
+  store.set({ threads: { [NEW]: [turn] } });
+  const asked: (number | null)[] = [];
+  const client = {
+    follow: (_: string, after: number | null) => {
+      asked.push(after);
+      return follow(after);
+    },
+  } as unknown as Client;
+  const keys: KeyStore = { get: () => null, set: () => undefined };
+  const context = { store, client, keys, storage: { setItem: () => undefined }, save: () => undefined };
+  const run = (first: AsyncGenerator<StreamEvent>, signal = new AbortController().signal) =>
+    followTurn(context, "t", first, signal);
+  return { run, asked, turn: () => findTurn(store, "t"), store };
+}
+
+test("a stream that breaks is taken up after its last event", async () => {
+  const { run, asked, turn } = page((after) => play(numbered.slice((after ?? -1) + 1)));
+  await run(play(numbered.slice(0, 3), new TypeError("network")));
+  expect(asked).toEqual([2]);
+  expect(turn()).toMatchObject({ state: "done", responseId: "resp_1", cursor: 5, steps: [{ text: "A CT." }] });
+});
+
+test("a turn that the server refuses fails with its words", async () => {
+  const { run, asked, turn } = page(() => play([]));
+  await run(play([], new ApiError("The question is too long.", 422, "ref")));
+  expect(asked).toEqual([]);
+  expect(turn()).toMatchObject({ state: "failed", failure: { message: "The question is too long." } });
+});
+
+test("an abort stops the turn", async () => {
+  const controller = new AbortController();
+  const { run, turn } = page(() => play([]));
+  controller.abort();
+  await run(play(numbered.slice(0, 2), new DOMException("", "AbortError")), controller.signal);
+  expect(turn()).toMatchObject({ state: "stopped", failure: null });
+  expect(callsOf(turn() ?? startTurn("", { text: "", box: null, fileId: null, parent: null }))).toEqual([]);
+});
+
+test("text is applied in few steps, in order, and the rest at once", async () => {
+  const applied: string[][] = [];
+  const batch = createBatch((events) => applied.push(events.map(({ type }) => type.split(".").at(-1) ?? "")));
+  for (const event of EVENTS) batch.push(event);
+  expect(applied).toEqual([["created"], ["added"], ["delta", "delta", "done"], ["completed"]]);
+});

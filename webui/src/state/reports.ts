@@ -1,0 +1,49 @@
+/** The report on a turn: reading, editing, reviewing, signing. */
+
+import type { Report, ReportState } from "../api/types";
+import { report as tell, type ActionContext } from "./context";
+import type { Turn } from "./turns";
+
+export const NEXT_STATE: Readonly<Record<ReportState, ReportState | null>> = {
+  draft: "reviewed",
+  reviewed: "signed",
+  signed: null,
+};
+
+export function reportActions(context: ActionContext) {
+  const { store, client } = context;
+
+  async function openReport({ id, responseId }: Turn): Promise<void> {
+    if (responseId === null) return;
+    store.set({ report: { turnId: id, responseId, report: null, saving: false }, pane: "chat" });
+    await change(responseId, () => client.report(responseId));
+    if (store.get().report?.report === null) closeReport();
+  }
+
+  const closeReport = (): void => store.set({ report: null });
+
+  /** What the person wrote, sentence by sentence; the server finds the evidence again. */
+  const saveReport = (report: Report): Promise<void> =>
+    change(report.response_id, () => client.saveReport(report.response_id, report));
+
+  const setReportState = (report: Report, state: ReportState): Promise<void> =>
+    change(report.response_id, () => client.setReportState(report.response_id, state));
+
+  async function change(responseId: string, work: () => Promise<Report>): Promise<void> {
+    update(responseId, { saving: true });
+    try {
+      update(responseId, { report: await work() });
+    } catch (error) {
+      tell(context, error);
+    } finally {
+      update(responseId, { saving: false });
+    }
+  }
+
+  /** Unless the person has opened another report meanwhile. */
+  function update(responseId: string, part: { report?: Report; saving?: boolean }): void {
+    store.set(({ report }) => (report?.responseId === responseId ? { report: { ...report, ...part } } : {}));
+  }
+
+  return { openReport, closeReport, saveReport, setReportState };
+}

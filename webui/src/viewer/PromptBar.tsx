@@ -1,0 +1,61 @@
+import { Icon } from "../components/Icon";
+import { boxText } from "../state/boxes";
+import { marksOf } from "../state/viewing";
+import { useApp, useAppState } from "../view/context";
+import { useViewer, useViewing } from "./viewing";
+
+const HINTS = {
+  pan: "Drag moves the image, Ctrl and the wheel zoom.",
+  window: "Drag sideways for the width of the window, up and down for its centre.",
+  box: "Drag on the image. Arrow keys move the box, with Shift they resize it, Delete removes it.",
+  point: "Click on what you mean; drag a point to move it.",
+  polygon: "Click the corners, the first one again to close. It is sent as its box and a point inside.",
+  ruler: "Drag from one place to another.",
+} as const;
+
+/** What goes with the next message, or how to draw it. */
+export function PromptBar() {
+  const { actions } = useApp();
+  const { actions: viewer, fileId, shapes } = useViewing();
+  const box = useAppState((state) => state.box);
+  const marks = useAppState(marksOf);
+  const mode = useViewer((state) => state.mode);
+  const editing = useViewer((state) => state.edit !== null);
+  const several = useViewer((state) => state.info.count > 1);
+  const points = marks?.points.length ?? 0;
+  if (editing) return null;
+  const place = (): void => {
+    viewer.setMode("box");
+    shapes.set({ box: [0.25, 0.25, 0.75, 0.75] });
+  };
+  if (box === null && points === 0) {
+    return (
+      <div className="viewer-foot">
+        <button type="button" className="quiet-button" onClick={place}>
+          <Icon name="box" /> Place a box
+        </button>
+        <p>{HINTS[mode]}</p>
+      </div>
+    );
+  }
+  const parts = [
+    ...(box === null ? [] : [`box ${boxText(box)}`]),
+    ...(points === 0 ? [] : [points === 1 ? "1 point" : `${points} points`]),
+  ];
+  const slice = marks !== null && several ? ` on slice ${marks.slice + 1}` : "";
+  return (
+    <div className="viewer-foot">
+      <p>
+        With your message: {parts.join(" and ")}
+        {slice}. {HINTS[mode]}
+      </p>
+      <button
+        type="button"
+        className="quiet-button"
+        onClick={() => actions.draw(fileId, marks?.slice ?? 0, { box: null, points: [], polygon: null })}
+      >
+        Clear
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,81 @@
+/** The viewer of one file: its state, and what pointer and keys do to it and to the page. */
+
+import { createContext, useContext, useSyncExternalStore } from "react";
+import type { Actions } from "../state/actions";
+import type { AppStore } from "../state/app";
+import { marksOf } from "../state/viewing";
+import type { FramesInfo } from "./api";
+import { createControls, type Controls, type ShapeStore } from "./controls";
+import { boundingBox, positionInside } from "./shapes";
+import { createViewerStore, viewerActions, type Shapes, type ViewerActions, type ViewerState, type ViewerStore } from "./state";
+
+export interface Viewing {
+  fileId: string;
+  store: ViewerStore;
+  actions: ViewerActions;
+  shapes: ShapeStore;
+  controls: Controls;
+}
+
+interface Options {
+  fileId: string;
+  info: FramesInfo;
+  index: number;
+  app: AppStore;
+  page: Pick<Actions, "draw">;
+}
+
+export function createViewing({ fileId, info, index, app, page }: Options): Viewing {
+  const store = createViewerStore(info, index);
+  const actions = viewerActions(store);
+
+  /** What belongs to another slice cannot be caught here. */
+  function get(): Shapes {
+    const { edit, ruler, index: slice } = store.get();
+    if (edit !== null) {
+      return edit.slice === slice
+        ? { box: edit.polygon === null ? edit.box : null, polygon: edit.polygon, points: [], ruler }
+        : { box: null, polygon: null, points: [], ruler };
+    }
+    const marks = marksOf(app.get());
+    const here = (marks?.slice ?? index) === slice;
+    return {
+      box: here ? app.get().box : null,
+      polygon: here ? (marks?.polygon ?? null) : null,
+      points: here ? (marks?.points ?? []) : [],
+      ruler,
+    };
+  }
+
+  function set({ ruler, box, polygon, points }: Partial<Shapes>): void {
+    const { edit, index: slice } = store.get();
+    if (ruler !== undefined) actions.setRuler(ruler);
+    const around = polygon == null ? box : boundingBox(polygon);
+    if (edit !== null) {
+      if (around != null) store.set({ edit: { ...edit, box: around, polygon: polygon ?? edit.polygon } });
+    } else if (polygon != null) {
+      const inside = positionInside(polygon);
+      page.draw(fileId, slice, { polygon, box: around ?? null, points: inside === null ? [] : [inside] });
+    } else if (box !== undefined) {
+      // The point inside a polygon goes with it.
+      page.draw(fileId, slice, { box, polygon: null, ...(get().polygon === null ? {} : { points: [] }) });
+    } else if (points !== undefined) page.draw(fileId, slice, { points, polygon: null });
+  }
+
+  const shapes = { get, set };
+  return { fileId, store, actions, shapes, controls: createControls(store, actions, shapes) };
+}
+
+export const ViewingContext = createContext<Viewing | null>(null);
+
+export function useViewing(): Viewing {
+  const viewing = useContext(ViewingContext);
+  if (viewing === null) throw new Error("A part of the viewer is shown without a file.");
+  return viewing;
+}
+
+/** A part of the viewer's state; `select` gives a value that stays the same object until it changes. */
+export function useViewer<T>(select: (state: ViewerState) => T): T {
+  const { store } = useViewing();
+  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}
