@@ -17,8 +17,8 @@ interface MarksProps {
 
 /** Lines and handles over the frame.
  *
- * The group `in-frame` is drawn in fractions of the frame. Elements with `data-x` and `data-y` keep their size and stand
- * at that position of the frame. Both follow zoom and pan without React.
+ * Groups `in-frame` are drawn in fractions of the frame. Elements with `data-x` and `data-y` keep their size and stand at
+ * that position of the frame. Both follow zoom and pan without React.
  */
 export function Marks({ overlays, lit, strength }: MarksProps) {
   const { store } = useViewing();
@@ -60,7 +60,7 @@ function Result({ overlay, lit, strength }: { overlay: Overlay; lit: boolean; st
       {points.map(([x, y]) => (
         <circle key={`${x},${y}`} className="dot" data-x={x} data-y={y} r={4} />
       ))}
-      {box !== null && (
+      {box !== null && overlay.callId !== null && (
         <g data-x={box[0]} data-y={box[1]}>
           <text className="tag" x={2} y={-5}>
             {overlay.label}

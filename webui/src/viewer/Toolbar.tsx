@@ -21,7 +21,13 @@ export function Toolbar() {
   return (
     <div className="viewer-tools" role="toolbar" aria-label="Viewer tools">
       {MODES.map((each) => (
-        <ToolButton key={each} icon={each} name={NAMES[each]} pressed={mode === each} onClick={() => actions.setMode(each)} />
+        <ToolButton
+          key={each}
+          icon={each}
+          name={NAMES[each]}
+          pressed={mode === each}
+          onClick={() => actions.setMode(each)}
+        />
       ))}
       <span className="tool-gap" />
       <Presets />
@@ -42,7 +48,14 @@ interface ToolButtonProps {
 
 function ToolButton({ icon, name, pressed, onClick }: ToolButtonProps) {
   return (
-    <button type="button" className="icon-button" title={name} aria-label={name} aria-pressed={pressed} onClick={onClick}>
+    <button
+      type="button"
+      className="icon-button"
+      title={name}
+      aria-label={name}
+      aria-pressed={pressed}
+      onClick={onClick}
+    >
       <ToolIcon name={icon} />
     </button>
   );
