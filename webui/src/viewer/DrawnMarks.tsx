@@ -1,10 +1,11 @@
-import type { KeyboardEvent } from "react";
+import { useRef, type KeyboardEvent } from "react";
 import { boxText, moveBox, resizeBox, type Box } from "../state/boxes";
 import { arrowOf } from "./controls";
 import { lengthText } from "./DraftMark";
 import type { Position } from "./geometry";
 import { BoxRect } from "./Marks";
 import { clampPosition, handlePosition, HANDLES } from "./shapes";
+import { usePlacedMarks } from "./usePlacedMarks";
 import { useShapes, useViewer, useViewing } from "./viewing";
 
 const STEP = 0.01;
@@ -15,8 +16,10 @@ type Nudge = (by: Position, shift: boolean) => void;
 export function DrawnMarks() {
   const { shapes } = useViewing();
   const { box, points, polygon, ruler } = useShapes();
+  const root = useRef<SVGGElement>(null);
+  usePlacedMarks(root);
   return (
-    <g className="drawn">
+    <g ref={root} className="drawn">
       {box !== null && <DrawnBox box={box} />}
       {polygon !== null && <DrawnPolygon polygon={polygon} />}
       {points.map((point, index) => (
