@@ -114,7 +114,7 @@ export interface ToolOutput {
 
 export type Part =
   | { type: "input_text"; text: string }
-  | { type: "input_image"; file_id: string }
+  | { type: "input_image"; file_id: string; slice?: number }
   | { type: "output_text"; text: string };
 
 /** Where a number, a finding or a citation of an answer comes from. `start` and `end` count characters of the answer.
@@ -194,6 +194,7 @@ export interface TurnObject extends Lineage {
   status: "in_progress" | "running" | "completed" | "failed" | "cancelled";
   question: string;
   file_id: string | null;
+  slice?: number | null;
   output: Item[];
   error: { code: string; message: string } | null;
   ended_at: number | null;

@@ -68,7 +68,8 @@ export function createActions(context: ActionContext) {
     showEvidence,
     prefer,
     setText: (text: string) => store.set({ text }),
-    setBox: (box: Box | null) => store.set({ box }),
+    /** A polygon that the box was drawn as goes with it. */
+    setBox: (box: Box | null) => store.set(({ marks }) => ({ box, marks: marks?.polygon == null ? marks : null })),
     setOpacity: (opacity: number) => store.set({ opacity }),
     setPane: (pane: AppState["pane"]) => store.set({ pane }),
     showPage: (page: AppState["page"]) => store.set({ page, notice: null }),

@@ -55,6 +55,8 @@ export interface AppState {
   fileId: string | null;
   box: Box | null;
   marks: Marks | null;
+  /** The slice that the viewer shows. */
+  shown: { fileId: string; slice: number } | null;
   hidden: ReadonlySet<string>;
   opacity: number;
   highlighted: Highlighted | null;
@@ -89,6 +91,7 @@ export function createAppStore(preferences: Preferences): AppStore {
     fileId: null,
     box: null,
     marks: null,
+    shown: null,
     hidden: new Set(),
     opacity: 0.35,
     highlighted: null,

@@ -7,7 +7,7 @@ import { report, type ActionContext } from "./context";
 import { followTurn } from "./following";
 import { changeTurn, findTurn } from "./threads";
 import { endTurn, startTurn, type Question, type Turn } from "./turns";
-import { marksOf } from "./viewing";
+import { marksOf, sliceToSend } from "./viewing";
 
 /** `afterwards` runs when a turn has ended, unless it failed: then the failure is what there is to say. */
 export function askingActions(context: ActionContext, afterwards: () => Promise<void>) {
@@ -21,8 +21,9 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
     if (!canSend(state)) return;
     const { text, fileId, box } = state;
     const points = marksOf(state)?.points ?? [];
+    const slice = sliceToSend(state);
     store.set({ text: "", box: null, marks: null });
-    await ask({ text: text.trim(), box, points, fileId, parent: turnsOf(state).at(-1)?.responseId ?? null });
+    await ask({ text: text.trim(), box, points, fileId, slice, parent: turnsOf(state).at(-1)?.responseId ?? null });
   }
 
   /** The message of a turn in other words, as a branch beside it. */
@@ -39,7 +40,8 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
       const content: Part[] = [
         { type: "input_text", text: withInputBox(question.text, question.box, question.points) },
       ];
-      if (question.fileId !== null) content.push({ type: "input_image", file_id: question.fileId });
+      const { fileId, slice } = question;
+      if (fileId !== null) content.push({ type: "input_image", file_id: fileId, ...(slice == null ? {} : { slice }) });
       const { parent } = question;
       const input = { role: "user", content } as const;
       yield* client.ask({ model, conversation, parent, input, tools: toolsOf(store.get()) }, signal);
@@ -112,11 +114,12 @@ function nameOf(store: AppStore, turnId: string): Promise<string | null> {
   });
 }
 
-const questionOf = ({ text, box, points = [], fileId, parent }: Turn): Question => ({
+const questionOf = ({ text, box, points = [], fileId, slice = null, parent }: Turn): Question => ({
   text,
   box,
   points,
   fileId,
+  slice,
   parent,
 });
 

@@ -43,7 +43,7 @@ export function withInputBox(text: string, box: Box | null, points: readonly Poi
   return [text, ...lines].join("\n");
 }
 
-/** The opposite of `withInputBox`: the text without its first box line and its point lines, that box and those points. */
+/** The opposite of `withInputBox`: the text without its first box line and its point lines, and what these say. */
 export function splitInputBox(text: string): { text: string; box: Box | null; points: Point[] } {
   const [x1, y1, x2, y2] = BOX_LINE.exec(text)?.slice(1).map(Number) ?? [];
   const points = [...text.matchAll(POINT_LINES)].map(([, x, y]): Point => [Number(x), Number(y)]);

@@ -31,7 +31,7 @@ export const DRAWN_COLOR = "#ffffff";
 export const maskId = (callId: string, index: number): string => `${callId}/${index}`;
 
 export function overlaysOf(turn: Turn): Overlay[] {
-  const found = callsOf(turn).flatMap(overlaysOfCall);
+  const found = callsOf(turn).flatMap((call) => overlaysOfCall(call, turn));
   return [
     ...drawnIn(turn),
     ...found.map((overlay, index) => ({ ...overlay, color: COLORS[index % COLORS.length] ?? DRAWN_COLOR })),
@@ -53,27 +53,21 @@ const NOTHING: Omit<Overlay, "id" | "label"> = {
   areaMm2: null,
 };
 
-/** What the user drew lies on the slice that the calls of the turn worked on. */
 function drawnIn(turn: Turn): Overlay[] {
-  const slice = callsOf(turn).map(sliceOf).find((each) => each !== null) ?? null;
-  const points = turn.points ?? [];
+  const { slice = null, points = [] } = turn;
   return [
     ...(turn.box === null ? [] : [{ ...NOTHING, id: `${turn.id}/box`, label: "Your box", slice, box: turn.box }]),
     ...(points.length === 0 ? [] : [{ ...NOTHING, id: `${turn.id}/points`, label: "Your points", slice, points }]),
   ];
 }
 
-function sliceOf({ arguments: { slice } }: Call): number | null {
-  return typeof slice === "number" ? slice : null;
-}
-
 /** One overlay for each thing found; where a tool gives boxes and masks, the two of one thing go together. */
-function overlaysOfCall(call: Call): Overlay[] {
+function overlaysOfCall(call: Call, turn: Turn): Overlay[] {
   if (call.output === null) return [];
   const masks = readMasks(call.output.data) ?? [];
   const found = readFound(call.output.data) ?? [];
   const count = Math.max(masks.length, found.length);
-  const image = call.arguments["image"];
+  const { image, slice } = call.arguments;
   const made = Array.from({ length: count }, (_, index): Overlay => {
     const [mask, thing] = [masks[index], found[index]];
     return {
@@ -85,7 +79,7 @@ function overlaysOfCall(call: Call): Overlay[] {
       index,
       label: thing?.phrase || `${mask === undefined ? "Box" : "Mask"} ${index + 1}`,
       fileId: typeof image === "string" ? image : null,
-      slice: sliceOf(call),
+      slice: typeof slice === "number" ? slice : (turn.slice ?? null),
       box: thing?.box ?? null,
       mask: mask === undefined || mask.areaPx === 0 ? null : mask.artifact,
       areaPx: mask?.areaPx ?? null,
@@ -100,7 +94,10 @@ export const overlaysOn = (turn: Turn, fileId: string): Overlay[] =>
   overlaysOf(turn).filter((overlay) => (overlay.fileId ?? turn.fileId) === fileId);
 
 /** Whether an overlay is what a person asked to see: a call's result, or the one that a JSON pointer names. */
-export function isLit({ callId, index }: Overlay, highlighted: { callId: string; field: string | null } | null): boolean {
+export function isLit(
+  { callId, index }: Overlay,
+  highlighted: { callId: string; field: string | null } | null,
+): boolean {
   if (highlighted === null || callId !== highlighted.callId) return false;
   const named = /^\/(?:masks|boxes|scores|phrases)\/(\d+)/.exec(highlighted.field ?? "")?.[1];
   return named === undefined || Number(named) === index;

@@ -62,12 +62,13 @@ export interface Failure {
   correlationId: string | null;
 }
 
-/** What a person asks: `parent` is the response that it follows, null for a first message. */
+/** What a person asks, of the slice `slice` of an image with several. `parent` is the response that it follows, null for a first message. */
 export interface Question {
   text: string;
   box: Box | null;
   points?: readonly Point[];
   fileId: string | null;
+  slice?: number | null;
   parent: string | null;
 }
 
@@ -183,7 +184,7 @@ export function endTurn(
 /** A stored turn. One that still runs has no steps yet: following it from its first event builds them. */
 export function turnOf(stored: TurnObject): Turn {
   const { text, box, points } = splitInputBox(stored.question);
-  const question = { text, box, points, fileId: stored.file_id, parent: stored.parent };
+  const question = { text, box, points, fileId: stored.file_id, slice: stored.slice ?? null, parent: stored.parent };
   const begun: Turn = {
     ...startTurn(stored.id, question, stored.created_at * 1000, stored.rerun_of),
     responseId: stored.id,

@@ -1,4 +1,4 @@
-/** What is drawn on the image for the next message. */
+/** What the next message is about: a slice of an image, and what is drawn on it. */
 
 import type { AppState } from "./app";
 import type { Box, Point } from "./boxes";
@@ -18,7 +18,16 @@ export interface Marks {
 /** The marks on the image of the next message. */
 export const marksOf = ({ marks, fileId }: AppState): Marks | null => (marks?.fileId === fileId ? marks : null);
 
-export function viewingActions({ store }: ActionContext) {
+/** The slice that the next message is about: the one that is drawn on, else the one that is shown; null for a picture. */
+export function sliceToSend(state: AppState): number | null {
+  const file = state.fileId === null ? undefined : state.files[state.fileId];
+  if (file === undefined || file.frame_count <= 1) return null;
+  const marks = marksOf(state);
+  if (marks !== null && (state.box !== null || marks.points.length > 0)) return marks.slice;
+  return state.shown?.fileId === file.id ? state.shown.slice : file.frame.slice;
+}
+
+export function viewingActions({ store }: Pick<ActionContext, "store">) {
   /** Drawing on another slice begins anew. */
   function draw(fileId: string, slice: number, change: Partial<Marks & { box: Box | null }>): void {
     store.set((state) => {
@@ -29,5 +38,5 @@ export function viewingActions({ store }: ActionContext) {
     });
   }
 
-  return { draw };
+  return { draw, show: (fileId: string, slice: number) => store.set({ shown: { fileId, slice } }) };
 }

@@ -1,7 +1,8 @@
 import { useLayoutEffect, useRef } from "react";
+import type { FramesInfo } from "./api";
 import { distance, toStage, type Placed, type Position } from "./geometry";
 import { onRefresh } from "./painting";
-import { placedOf, type ViewerState } from "./state";
+import { isAtDetector, placedOf, shapeOf, type ViewerState } from "./state";
 import { useViewing } from "./viewing";
 
 const CROSS = 7;
@@ -19,7 +20,7 @@ export function DraftMark() {
         path.current?.ownerSVGElement?.classList.toggle("drafting", state.draft !== null);
         const ruler = state.draft?.ruler ?? null;
         if (label.current === null) return;
-        label.current.textContent = ruler === null ? "" : lengthText(state, ruler);
+        label.current.textContent = ruler === null ? "" : lengthText(state.info, ruler);
         const [x, y] = ruler === null ? [0, 0] : toStage(ruler[1], placed);
         label.current.setAttribute("x", String(x + 8));
         label.current.setAttribute("y", String(y - 8));
@@ -34,10 +35,10 @@ export function DraftMark() {
   );
 }
 
-/** For example `12.4 mm`; the caller adds where the spacing came from. */
-export function lengthText({ shape }: Pick<ViewerState, "shape">, [from, to]: readonly [Position, Position]): string {
-  const { value, unit } = distance(from, to, shape);
-  return `${value.toFixed(1)}\u00a0${unit}`;
+/** For example `12.4 mm` or, of an X-ray whose spacing is that of the plate, `12.4 mm at the detector`. */
+export function lengthText(info: FramesInfo, [from, to]: readonly [Position, Position]): string {
+  const { value, unit } = distance(from, to, shapeOf(info));
+  return `${value.toFixed(1)}\u00a0${unit}${isAtDetector(info) ? " at the detector" : ""}`;
 }
 
 /** SVG path in CSS pixels of the stage. */

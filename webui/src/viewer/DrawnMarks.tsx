@@ -1,12 +1,12 @@
-import type { KeyboardEvent } from "react";
+import { useRef, type KeyboardEvent } from "react";
 import { boxText, moveBox, resizeBox, type Box } from "../state/boxes";
-import { useAppState } from "../view/context";
 import { arrowOf } from "./controls";
 import { lengthText } from "./DraftMark";
 import type { Position } from "./geometry";
 import { BoxRect } from "./Marks";
 import { clampPosition, handlePosition, HANDLES } from "./shapes";
-import { useViewer, useViewing } from "./viewing";
+import { usePlacedMarks } from "./usePlacedMarks";
+import { useShapes, useViewer, useViewing } from "./viewing";
 
 const STEP = 0.01;
 
@@ -15,14 +15,11 @@ type Nudge = (by: Position, shift: boolean) => void;
 /** What a person has drawn: it can be caught with the pointer, and each part with the keyboard. */
 export function DrawnMarks() {
   const { shapes } = useViewing();
-  useAppState((state) => state.box);
-  useAppState((state) => state.marks);
-  useViewer((state) => state.edit);
-  useViewer((state) => state.ruler);
-  useViewer((state) => state.index);
-  const { box, points, polygon, ruler } = shapes.get();
+  const { box, points, polygon, ruler } = useShapes();
+  const root = useRef<SVGGElement>(null);
+  usePlacedMarks(root);
   return (
-    <g className="drawn">
+    <g ref={root} className="drawn">
       {box !== null && <DrawnBox box={box} />}
       {polygon !== null && <DrawnPolygon polygon={polygon} />}
       {points.map((point, index) => (
@@ -43,8 +40,7 @@ export function DrawnMarks() {
 function DrawnBox({ box }: { box: Box }) {
   const { shapes } = useViewing();
   const mode = useViewer((state) => state.mode);
-  const onNudge: Nudge = ([x, y], shift) =>
-    shapes.set({ box: (shift ? resizeBox : moveBox)(box, x * STEP, y * STEP) });
+  const onNudge: Nudge = ([x, y], shift) => shapes.set({ box: (shift ? resizeBox : moveBox)(box, x * STEP, y * STEP) });
   return (
     <>
       <g
@@ -59,7 +55,9 @@ function DrawnBox({ box }: { box: Box }) {
       {mode === "box" &&
         HANDLES.map((handle) => {
           const [x, y] = handlePosition(box, handle);
-          return <rect key={handle.join()} className="handle" data-x={x} data-y={y} x={-4} y={-4} width={8} height={8} />;
+          return (
+            <rect key={handle.join()} className="handle" data-x={x} data-y={y} x={-4} y={-4} width={8} height={8} />
+          );
         })}
     </>
   );
@@ -90,7 +88,7 @@ function DrawnPolygon({ polygon }: { polygon: readonly Position[] }) {
 
 function DrawnRuler({ from, to }: { from: Position; to: Position }) {
   const { shapes, actions } = useViewing();
-  const shape = useViewer((state) => state.shape);
+  const info = useViewer((state) => state.info);
   const remove = (): void => actions.setRuler(null);
   return (
     <>
@@ -107,13 +105,13 @@ function DrawnRuler({ from, to }: { from: Position; to: Position }) {
       <Knob
         className="dot"
         at={to}
-        label={`Second end of the ruler, ${lengthText({ shape }, [from, to])}`}
+        label={`Second end of the ruler, ${lengthText(info, [from, to])}`}
         onMove={(moved) => shapes.set({ ruler: [from, moved] })}
         onRemove={remove}
       />
       <g data-x={to[0]} data-y={to[1]}>
         <text className="tag" x={8} y={-8}>
-          {lengthText({ shape }, [from, to])}
+          {lengthText(info, [from, to])}
         </text>
       </g>
     </>

@@ -22,7 +22,9 @@ export function EditPanel({ turn }: { turn: Turn }) {
   return (
     <section className="edit-panel" aria-label="Change a result">
       <p>
-        {edit.polygon === null ? "Drag the box or its handles." : "Drag the corners; the box around them is what is used."}{" "}
+        {edit.polygon === null
+          ? "Drag the box or its handles."
+          : "Drag the corners; the box around them is what is used."}{" "}
         <output>Box {boxText(edit.box)}</output>
       </p>
       <button type="button" className="primary-button" disabled={running} onClick={run}>

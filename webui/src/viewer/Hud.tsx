@@ -3,12 +3,10 @@ import type { FramesInfo } from "./api";
 import { pixelAt, scaleBar } from "./geometry";
 import { onRefresh } from "./painting";
 import { valuesAt } from "./pixels";
-import { placedOf, type ViewerState } from "./state";
+import { isAtDetector, placedOf, type ViewerState } from "./state";
 import { useViewer, useViewing } from "./viewing";
 
 const LONGEST_BAR = 140;
-/** Not in the patient: the plate lies behind it, so what is measured there is larger. */
-const AT_DETECTOR = "ImagerPixelSpacing";
 
 /** Numbers and letters at the edges of the stage. */
 export function Hud() {
@@ -18,7 +16,12 @@ export function Hud() {
     <div className="hud">
       {orientation !== null &&
         (["left", "right", "top", "bottom"] as const).map((edge) => (
-          <span key={edge} className={`edge ${edge}`} aria-label={`Patient ${orientation[edge]} at the ${edge}`} role="img">
+          <span
+            key={edge}
+            className={`edge ${edge}`}
+            aria-label={`Patient ${orientation[edge]} at the ${edge}`}
+            role="img"
+          >
             {orientation[edge]}
           </span>
         ))}
@@ -56,7 +59,9 @@ const number = (value: number): string =>
 export function describePixel({ cursor, frame, shape, info }: ViewerState): string {
   const pixel = cursor === null ? null : pixelAt(cursor, shape);
   if (pixel === null || frame === null) return "";
-  const values = valuesAt(frame, ...pixel, info).map(number).join(", ");
+  const values = valuesAt(frame, ...pixel, info)
+    .map(number)
+    .join(", ");
   return `x ${pixel[0]} · y ${pixel[1]} · ${values}${info.unit === null ? "" : ` ${info.unit}`}`;
 }
 
@@ -83,7 +88,7 @@ function ScaleBar({ info }: { info: FramesInfo }) {
   return (
     <p ref={bar} className="scale-bar">
       <span ref={label} />
-      {info.spacing_mm !== null && info.spacing_source === AT_DETECTOR && <small> at the detector</small>}
+      {isAtDetector(info) && <small> at the detector</small>}
     </p>
   );
 }

@@ -1,13 +1,10 @@
-import { useLayoutEffect, useRef } from "react";
+import { useRef } from "react";
 import type { Box } from "../state/boxes";
 import type { Overlay } from "../state/overlays";
 import { useApp, useLoaded } from "../view/context";
 import { DraftMark } from "./DraftMark";
 import { DrawnMarks } from "./DrawnMarks";
-import { toStage } from "./geometry";
-import { onRefresh } from "./painting";
-import { placedOf } from "./state";
-import { useViewing } from "./viewing";
+import { usePlacedMarks } from "./usePlacedMarks";
 
 interface MarksProps {
   overlays: readonly Overlay[];
@@ -15,33 +12,17 @@ interface MarksProps {
   strength: (overlay: Overlay) => number;
 }
 
-/** Lines and handles over the frame.
- *
- * The group `in-frame` is drawn in fractions of the frame. Elements with `data-x` and `data-y` keep their size and stand
- * at that position of the frame. Both follow zoom and pan without React.
- */
+/** Lines and handles over the frame. */
 export function Marks({ overlays, lit, strength }: MarksProps) {
-  const { store } = useViewing();
-  const svg = useRef<SVGSVGElement>(null);
-  // Runs after each render too: it may have brought new elements.
-  useLayoutEffect(() =>
-    onRefresh(store, (state) => {
-      const placed = placedOf(state);
-      const { left, top, width, height } = placed;
-      for (const group of svg.current?.querySelectorAll<SVGGElement>(".in-frame") ?? []) {
-        group.setAttribute("transform", `translate(${left} ${top}) scale(${width} ${height})`);
-      }
-      for (const element of svg.current?.querySelectorAll<SVGGElement>("[data-x]") ?? []) {
-        const [x, y] = toStage([Number(element.dataset["x"]), Number(element.dataset["y"])], placed);
-        element.setAttribute("transform", `translate(${x} ${y})`);
-      }
-    }),
-  );
+  const results = useRef<SVGGElement>(null);
+  usePlacedMarks(results);
   return (
-    <svg ref={svg} className="marks">
-      {overlays.map((overlay) => (
-        <Result key={overlay.id} overlay={overlay} lit={lit.has(overlay.id)} strength={strength(overlay)} />
-      ))}
+    <svg className="marks">
+      <g ref={results}>
+        {overlays.map((overlay) => (
+          <Result key={overlay.id} overlay={overlay} lit={lit.has(overlay.id)} strength={strength(overlay)} />
+        ))}
+      </g>
       <DrawnMarks />
       <DraftMark />
     </svg>
@@ -60,7 +41,7 @@ function Result({ overlay, lit, strength }: { overlay: Overlay; lit: boolean; st
       {points.map(([x, y]) => (
         <circle key={`${x},${y}`} className="dot" data-x={x} data-y={y} r={4} />
       ))}
-      {box !== null && (
+      {box !== null && overlay.callId !== null && (
         <g data-x={box[0]} data-y={box[1]}>
           <text className="tag" x={2} y={-5}>
             {overlay.label}

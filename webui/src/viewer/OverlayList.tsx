@@ -24,20 +24,6 @@ export function OverlayList({ overlays, lit, question, onHover, ...rest }: Overl
   return (
     <section className="overlays" aria-label="Drawn over the image">
       <h3 title={question}>From: {question}</h3>
-      <ul>
-        {overlays.map((overlay) => (
-          <li
-            key={overlay.id}
-            className={lit.has(overlay.id) ? "lit" : ""}
-            onPointerEnter={() => onHover(overlay)}
-            onPointerLeave={() => onHover(null)}
-            onFocus={() => onHover(overlay)}
-            onBlur={() => onHover(null)}
-          >
-            <OverlayRow overlay={overlay} {...rest} />
-          </li>
-        ))}
-      </ul>
       {masks && (
         <label className="opacity">
           Opacity
@@ -52,6 +38,20 @@ export function OverlayList({ overlays, lit, question, onHover, ...rest }: Overl
           />
         </label>
       )}
+      <ul>
+        {overlays.map((overlay) => (
+          <li
+            key={overlay.id}
+            className={lit.has(overlay.id) ? "lit" : ""}
+            onPointerEnter={() => onHover(overlay)}
+            onPointerLeave={() => onHover(null)}
+            onFocus={() => onHover(overlay)}
+            onBlur={() => onHover(null)}
+          >
+            <OverlayRow overlay={overlay} {...rest} />
+          </li>
+        ))}
+      </ul>
     </section>
   );
 }
@@ -82,7 +82,13 @@ function OverlayRow({ overlay, sliceOf, onGoTo, editsOf }: OverlayRowProps) {
       )}
       {overlay.areaPx !== null && <small className="area">{areaText(overlay)}</small>}
       {editsOf(overlay).map(({ name, begin }) => (
-        <button key={name} type="button" className="link-button" aria-label={`${name}: ${overlay.label}`} onClick={begin}>
+        <button
+          key={name}
+          type="button"
+          className="link-button"
+          aria-label={`${name}: ${overlay.label}`}
+          onClick={begin}
+        >
           <ToolIcon name="edit" /> {name}
         </button>
       ))}

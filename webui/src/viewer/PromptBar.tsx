@@ -22,8 +22,11 @@ export function PromptBar() {
   const mode = useViewer((state) => state.mode);
   const editing = useViewer((state) => state.edit !== null);
   const several = useViewer((state) => state.info.count > 1);
+  const source = useViewer(({ info }) => (info.spacing_mm === null ? null : info.spacing_source));
   const points = marks?.points.length ?? 0;
   if (editing) return null;
+  const unit = source === null ? "The spacing is not known: pixels." : `Millimetres from ${source}.`;
+  const hint = mode === "ruler" ? `${HINTS.ruler} ${unit}` : HINTS[mode];
   const place = (): void => {
     viewer.setMode("box");
     shapes.set({ box: [0.25, 0.25, 0.75, 0.75] });
@@ -34,7 +37,7 @@ export function PromptBar() {
         <button type="button" className="quiet-button" onClick={place}>
           <Icon name="box" /> Place a box
         </button>
-        <p>{HINTS[mode]}</p>
+        <p>{hint}</p>
       </div>
     );
   }
@@ -47,7 +50,7 @@ export function PromptBar() {
     <div className="viewer-foot">
       <p>
         With your message: {parts.join(" and ")}
-        {slice}. {HINTS[mode]}
+        {slice}. {hint}
       </p>
       <button
         type="button"

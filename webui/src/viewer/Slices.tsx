@@ -74,6 +74,5 @@ function useHighlight({ lit }: Drawn, sliceOf: (overlay: Overlay) => number): vo
     actions.goTo(sliceOf(first));
     for (const { id } of lit) if (store.get().hidden.has(id)) page.toggleOverlay(id);
     // Only a new asking moves the viewer, not every new render.
-    // oxlint-disable-next-line react-hooks/exhaustive-deps
   }, [highlighted]);
 }

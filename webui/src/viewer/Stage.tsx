@@ -9,7 +9,10 @@ import { placedOf } from "./state";
 import { useViewer, useViewing } from "./viewing";
 import type { Position } from "./geometry";
 
+/** CSS pixels a frame pixel from which on single pixels are told apart. */
 const SHARP_FROM = 4;
+const KEYS =
+  "Arrow keys, Enter and Escape use the chosen tool; Page Up and Page Down change the slice; plus, minus and 0 zoom.";
 
 interface StageProps {
   label: string;
@@ -49,7 +52,7 @@ export function Stage({ label, overlays, lit, strength }: StageProps) {
       className={`stage ${mode}`}
       tabIndex={0}
       role="application"
-      aria-label={`${label}. Arrow keys, Enter and Escape use the chosen tool; Page Up and Page Down change the slice; plus, minus and 0 zoom.`}
+      aria-label={`${label}. ${KEYS}`}
       onPointerDown={onDown}
       onPointerMove={(event) => controls.move(event.pointerId, at(event))}
       onPointerUp={(event) => controls.up(event.pointerId)}
@@ -101,7 +104,8 @@ function usePlacing(
   useLayoutEffect(() => {
     if (stage.current === null) return undefined;
     const observer = new ResizeObserver(([entry]) => {
-      if (entry !== undefined) store.set({ stage: { width: entry.contentRect.width, height: entry.contentRect.height } });
+      if (entry !== undefined)
+        store.set({ stage: { width: entry.contentRect.width, height: entry.contentRect.height } });
     });
     observer.observe(stage.current);
     return () => observer.disconnect();

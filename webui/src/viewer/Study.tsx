@@ -34,9 +34,11 @@ export function Study({ file }: { file: FileObject }) {
 
 function OpenStudy({ file, info, solid }: { file: FileObject; info: FramesInfo; solid: boolean }) {
   const { store, actions } = useApp();
-  const [viewing] = useState(() =>
-    createViewing({ fileId: file.id, info, index: file.frame.slice, app: store, page: actions }),
-  );
+  const [viewing] = useState(() => {
+    const { shown } = store.get();
+    const index = shown?.fileId === file.id ? shown.slice : file.frame.slice;
+    return createViewing({ fileId: file.id, info, index, app: store, page: actions });
+  });
   return (
     <ViewingContext value={viewing}>
       {solid ? <VolumeView label={file.filename} /> : <Slices file={file} />}

@@ -1,3 +1,4 @@
+import type { Window } from "./api";
 import { MODES, type Mode } from "./state";
 import { ToolIcon, type ToolIconName } from "./ToolIcon";
 import { useViewer, useViewing } from "./viewing";
@@ -21,7 +22,13 @@ export function Toolbar() {
   return (
     <div className="viewer-tools" role="toolbar" aria-label="Viewer tools">
       {MODES.map((each) => (
-        <ToolButton key={each} icon={each} name={NAMES[each]} pressed={mode === each} onClick={() => actions.setMode(each)} />
+        <ToolButton
+          key={each}
+          icon={each}
+          name={NAMES[each]}
+          pressed={mode === each}
+          onClick={() => actions.setMode(each)}
+        />
       ))}
       <span className="tool-gap" />
       <Presets />
@@ -42,7 +49,14 @@ interface ToolButtonProps {
 
 function ToolButton({ icon, name, pressed, onClick }: ToolButtonProps) {
   return (
-    <button type="button" className="icon-button" title={name} aria-label={name} aria-pressed={pressed} onClick={onClick}>
+    <button
+      type="button"
+      className="icon-button"
+      title={name}
+      aria-label={name}
+      aria-pressed={pressed}
+      onClick={onClick}
+    >
       <ToolIcon name={icon} />
     </button>
   );
@@ -51,18 +65,20 @@ function ToolButton({ icon, name, pressed, onClick }: ToolButtonProps) {
 const OWN = "own";
 const STORED = "stored";
 
+const isSame = (a: Window, b: Window): boolean => a.center === b.center && a.width === b.width;
+
 /** The window as the file states it, and those that are usual for its kind. */
 function Presets() {
   const { actions } = useViewing();
   const info = useViewer((state) => state.info);
+  const stored = windowOf(info);
   const chosen = useViewer(({ window }) => {
-    const stored = windowOf(info);
-    if (window.center === stored.center && window.width === stored.width) return STORED;
-    const index = info.presets.findIndex((each) => each.center === window.center && each.width === window.width);
+    if (isSame(window, stored)) return STORED;
+    const index = info.presets.findIndex((each) => isSame(each, window));
     return index < 0 ? OWN : String(index);
   });
   const choose = (value: string): void => {
-    const preset = value === STORED ? windowOf(info) : info.presets[Number(value)];
+    const preset = value === STORED ? stored : info.presets[Number(value)];
     if (preset !== undefined) actions.setWindow({ center: preset.center, width: preset.width });
   };
   return (
@@ -73,11 +89,14 @@ function Presets() {
       onChange={(event) => choose(event.target.value)}
     >
       <option value={STORED}>As opened</option>
-      {info.presets.map((preset, index) => (
-        <option key={preset.name} value={index}>
-          {preset.name}
-        </option>
-      ))}
+      {info.presets.map(
+        (preset, index) =>
+          !isSame(preset, stored) && (
+            <option key={preset.name} value={index}>
+              {preset.name}
+            </option>
+          ),
+      )}
       <option value={OWN} disabled>
         Own window
       </option>

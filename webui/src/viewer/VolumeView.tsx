@@ -46,13 +46,18 @@ export function VolumeView({ label }: { label: string }) {
 }
 
 /** Masks that cannot be had are left out: the volume is worth showing without them. */
-async function fetchMasks(studies: Studies, fileId: string, page: AppState, signal: AbortSignal): Promise<VolumeMask[]> {
+async function fetchMasks(
+  studies: Studies,
+  fileId: string,
+  page: AppState,
+  signal: AbortSignal,
+): Promise<VolumeMask[]> {
   const turn = turnToDraw(turnsOf(page), fileId, page.highlighted?.callId);
   const overlays = turn === null ? [] : overlaysOn(turn, fileId);
   const shown = overlays.filter(({ id, mask }) => mask !== null && !page.hidden.has(id));
   const found = await Promise.allSettled(
-    shown.map(async ({ mask, color }) => ({
-      bytes: await studies.maskVolume(fileId, mask ?? "", signal),
+    shown.map(async ({ mask, color, slice }) => ({
+      bytes: await studies.maskVolume(fileId, mask ?? "", slice ?? page.files[fileId]?.frame.slice ?? 0, signal),
       color,
       opacity: page.opacity,
     })),

@@ -53,7 +53,7 @@ export function createStudies(request: Request) {
     /** A gzipped NIfTI file, its axes close to right, anterior, superior. */
     volume: (file: string, signal: AbortSignal) => bytes(`v1/files/${file}/volume.nii.gz`, signal),
     /** The mask of one slice as a volume of the file's geometry, a gzipped NIfTI file. */
-    maskVolume: (file: string, sha256: string, signal: AbortSignal) =>
-      bytes(`v1/files/${file}/masks/${sha256}.nii.gz`, signal),
+    maskVolume: (file: string, sha256: string, slice: number, signal: AbortSignal) =>
+      bytes(`v1/files/${file}/masks/${sha256}.nii.gz?slice=${slice}`, signal),
   };
 }

@@ -3,9 +3,9 @@
 import type { MaskPixels } from "../state/mask";
 import type { Position } from "./geometry";
 
-const MOST_CORNERS = 40;
+const MOST_CORNERS = 24;
 
-/** The outer outline of the largest connected part of a mask, simplified to at most 40 corners, in fractions of the
+/** The outer outline of the largest connected part of a mask, simplified to at most 24 corners, in fractions of the
  * frame. Empty for an empty mask. Parts touch along edges, not at corners.
  */
 export function contourOf(mask: MaskPixels): Position[] {
@@ -36,7 +36,8 @@ function outerLoops({ width, height, inside }: MaskPixels): Corner[][] {
   const loops: Corner[][] = [];
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
-      if (at(x, y) === 1 && at(x, y - 1) === 0 && walked[y * width + x] === 0) loops.push(walk(x, y, at, walked, width));
+      if (at(x, y) === 1 && at(x, y - 1) === 0 && walked[y * width + x] === 0)
+        loops.push(walk(x, y, at, walked, width));
     }
   }
   return loops;
@@ -85,7 +86,10 @@ function area(loop: readonly Corner[]): number {
 function simplify(loop: readonly Corner[], tolerance: number): Corner[] {
   const start = loop[0];
   if (start === undefined) return [];
-  const far = loop.reduce((best, corner, index) => (gap(corner, start) > gap(loop[best] ?? start, start) ? index : best), 0);
+  const far = loop.reduce(
+    (best, corner, index) => (gap(corner, start) > gap(loop[best] ?? start, start) ? index : best),
+    0,
+  );
   return [...between(loop.slice(0, far + 1), tolerance), ...between([...loop.slice(far), start], tolerance)];
 }
 

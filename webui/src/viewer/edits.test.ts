@@ -22,7 +22,11 @@ function call(id: string, number: number, parameters: JsonObject, data: JsonObje
   return { ...done, id, number, index: number, tool: "tool", arguments: parameters };
 }
 
-const turn = (id: string, ...steps: Call[]): Turn => ({ ...startTurn(id, { text: "", box: null, fileId: "f", parent: null }), steps, state: "done" });
+const turn = (id: string, ...steps: Call[]): Turn => ({
+  ...startTurn(id, { text: "", box: null, fileId: "f", parent: null }),
+  steps,
+  state: "done",
+});
 
 const mask = (artifact: string, area: number): JsonObject => ({ artifact, area_px: area, area_mm2: null, score: 1 });
 

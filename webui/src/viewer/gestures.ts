@@ -132,5 +132,8 @@ export function pinch(
   const factor = apart(to) / Math.max(1, apart(from));
   const zoomed = zoomAt(view, factor, toFrame(start, placed));
   const scale = zoomed.zoom / view.zoom;
-  return panBy(zoomed, end[0] - start[0], end[1] - start[1], { width: placed.width * scale, height: placed.height * scale });
+  return panBy(zoomed, end[0] - start[0], end[1] - start[1], {
+    width: placed.width * scale,
+    height: placed.height * scale,
+  });
 }

@@ -34,7 +34,7 @@ export async function openVolume(
   });
   await niivue.attachToCanvas(canvas);
   niivue.setSliceType(SLICE_TYPE.MULTIPLANAR);
-  niivue.setMultiplanarLayout(MULTIPLANAR_TYPE.GRID);
+  niivue.setMultiplanarLayout(MULTIPLANAR_TYPE.AUTO);
   niivue.addVolume(
     await NVImage.loadFromFile({
       file: new File([volume], "volume.nii.gz"),
@@ -57,7 +57,11 @@ export async function openVolume(
 
 async function maskImage({ bytes, color, opacity }: VolumeMask): Promise<NVImage> {
   const image = await NVImage.loadFromFile({ file: new File([bytes], "mask.nii.gz"), name: "mask.nii.gz", opacity });
-  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16)) as [number, number, number];
+  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16)) as [
+    number,
+    number,
+    number,
+  ];
   image.setColormapLabel({ R: [0, red], G: [0, green], B: [0, blue], A: [0, 255], I: [0, 1], labels: ["", "mask"] });
   return image;
 }

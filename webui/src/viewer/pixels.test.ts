@@ -24,7 +24,12 @@ test("a CT frame is shown under its window, in Hounsfield units", () => {
 });
 
 test("signed values and values in equal steps are looked up where they belong", () => {
-  const signed = readPixels(Int16Array.of(-300, 0, 300, -300).buffer, { width: 2, height: 2, samples: 1, dtype: "int16" });
+  const signed = readPixels(Int16Array.of(-300, 0, 300, -300).buffer, {
+    width: 2,
+    height: 2,
+    samples: 1,
+    dtype: "int16",
+  });
   expect(grays(signed, grayTable(signed, AS_IS, { center: 0, width: 600 }, false))).toEqual([0, 128, 255, 0]);
   expect(valuesAt(signed, 1, 1, AS_IS)).toEqual([-300]);
 });
@@ -41,7 +46,12 @@ test("8-bit gray and colour are shown as they are when no window is named", () =
   const every = Uint8Array.from({ length: 256 }, (_, value) => value);
   const gray = readPixels(every.buffer, { width: 16, height: 16, samples: 1, dtype: "uint8" });
   expect(grays(gray, grayTable(gray, AS_IS, plain, false))).toEqual([...every]);
-  const color = readPixels(Uint8Array.of(10, 20, 30, 200, 0, 255).buffer, { width: 2, height: 1, samples: 3, dtype: "uint8" });
+  const color = readPixels(Uint8Array.of(10, 20, 30, 200, 0, 255).buffer, {
+    width: 2,
+    height: 1,
+    samples: 3,
+    dtype: "uint8",
+  });
   expect(shown(color, grayTable(color, AS_IS, plain, false))).toEqual([10, 20, 30, 255, 200, 0, 255, 255]);
   expect(valuesAt(color, 1, 0, AS_IS)).toEqual([200, 0, 255]);
 });

@@ -65,7 +65,12 @@ function range(values: Stored): [least: number, most: number] {
 type Rescale = Pick<FramesInfo, "slope" | "intercept">;
 
 /** The gray level (0..255) of each level of a frame, the first for `low`. */
-export function grayTable(frame: FramePixels, { slope, intercept }: Rescale, window: Window, invert: boolean): Uint8ClampedArray {
+export function grayTable(
+  frame: FramePixels,
+  { slope, intercept }: Rescale,
+  window: Window,
+  invert: boolean,
+): Uint8ClampedArray {
   const table = new Uint8ClampedArray(frame.high - frame.low + 1);
   const width = Math.max(window.width, Number.EPSILON);
   for (let index = 0; index < table.length; index += 1) {

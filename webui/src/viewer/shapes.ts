@@ -67,12 +67,12 @@ function crossingsAt(polygon: readonly Position[], y: number): number[] {
   return polygon
     .flatMap((a, index) => {
       const b = polygon[(index + 1) % polygon.length] ?? a;
-      return (a[1] <= y) === (b[1] <= y) ? [] : [a[0] + ((y - a[1]) / (b[1] - a[1])) * (b[0] - a[0])];
+      return a[1] <= y === b[1] <= y ? [] : [a[0] + ((y - a[1]) / (b[1] - a[1])) * (b[0] - a[0])];
     })
     .sort((a, b) => a - b);
 }
 
-/** The index of the position nearest to `to`, as far as `reach` CSS pixels; `scale` is CSS pixels a frame width and height. */
+/** The index of the position nearest to `to`, if it is within `reach` CSS pixels; the frame is as large as `scale`. */
 export function nearest(
   positions: readonly Position[],
   to: Position,

@@ -55,10 +55,20 @@ export interface ViewerState {
 
 export type ViewerStore = Store<ViewerState>;
 
+export const shapeOf = ({ width, height, spacing_mm }: FramesInfo): FrameShape => ({
+  width,
+  height,
+  spacing: spacing_mm,
+});
+
+/** The plate of an X-ray lies behind the patient, so what is measured on it is larger than in the patient. */
+export const isAtDetector = (info: FramesInfo): boolean =>
+  info.spacing_mm !== null && info.spacing_source === "ImagerPixelSpacing";
+
 export function createViewerStore(info: FramesInfo, index: number): ViewerStore {
   return createStore<ViewerState>({
     info,
-    shape: { width: info.width, height: info.height, spacing: info.spacing_mm },
+    shape: shapeOf(info),
     index: clamp(index, 0, info.count - 1),
     frame: null,
     failed: false,

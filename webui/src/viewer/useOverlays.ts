@@ -27,7 +27,8 @@ export function useOverlays(fileId: string): Drawn {
   const turn = turnToDraw(turns, fileId, highlighted?.callId);
   if (turn === null) return { turn, overlays: NO_OVERLAYS, lit: NO_OVERLAYS, pairs: NO_PAIRS, before: NO_OVERLAYS };
   const overlays = overlaysOn(turn, fileId);
-  const original = turn.state === "done" && turn.rerunOf !== null ? all.find((each) => each.responseId === turn.rerunOf) : undefined;
+  const original =
+    turn.state === "done" && turn.rerunOf !== null ? all.find((each) => each.responseId === turn.rerunOf) : undefined;
   const pairs = original === undefined ? NO_PAIRS : pairsOf(original, turn, fileId);
   return {
     turn,

@@ -4,10 +4,18 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 import type { Actions } from "../state/actions";
 import type { AppStore } from "../state/app";
 import { marksOf } from "../state/viewing";
+import { useAppState } from "../view/context";
 import type { FramesInfo } from "./api";
 import { createControls, type Controls, type ShapeStore } from "./controls";
 import { boundingBox, positionInside } from "./shapes";
-import { createViewerStore, viewerActions, type Shapes, type ViewerActions, type ViewerState, type ViewerStore } from "./state";
+import {
+  createViewerStore,
+  viewerActions,
+  type Shapes,
+  type ViewerActions,
+  type ViewerState,
+  type ViewerStore,
+} from "./state";
 
 export interface Viewing {
   fileId: string;
@@ -22,12 +30,13 @@ interface Options {
   info: FramesInfo;
   index: number;
   app: AppStore;
-  page: Pick<Actions, "draw">;
+  page: Pick<Actions, "draw" | "show">;
 }
 
 export function createViewing({ fileId, info, index, app, page }: Options): Viewing {
   const store = createViewerStore(info, index);
   const actions = viewerActions(store);
+  let shown = index;
 
   /** What belongs to another slice cannot be caught here. */
   function get(): Shapes {
@@ -62,6 +71,10 @@ export function createViewing({ fileId, info, index, app, page }: Options): View
     } else if (points !== undefined) page.draw(fileId, slice, { points, polygon: null });
   }
 
+  store.subscribe(() => {
+    const { index: slice } = store.get();
+    if (slice !== shown) page.show(fileId, (shown = slice));
+  });
   const shapes = { get, set };
   return { fileId, store, actions, shapes, controls: createControls(store, actions, shapes) };
 }
@@ -72,6 +85,18 @@ export function useViewing(): Viewing {
   const viewing = useContext(ViewingContext);
   if (viewing === null) throw new Error("A part of the viewer is shown without a file.");
   return viewing;
+}
+
+/** What can be caught and changed on the slice that is shown. */
+export function useShapes(): Shapes {
+  const { shapes } = useViewing();
+  // The shapes are made of these, so they are read again when one of them changes.
+  useAppState((state) => state.box);
+  useAppState(marksOf);
+  useViewer((state) => state.edit);
+  useViewer((state) => state.ruler);
+  useViewer((state) => state.index);
+  return shapes.get();
 }
 
 /** A part of the viewer's state; `select` gives a value that stays the same object until it changes. */

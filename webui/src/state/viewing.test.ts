@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import type { FileObject } from "../api/types";
+import { createAppStore } from "./app";
+import { loadPreferences } from "./preferences";
+import { marksOf, sliceToSend, viewingActions } from "./viewing";
+
+const frame = { sha256: "", width: 9, height: 9, modality: "MR", spacing_mm: null, spacing_source: null, slice: 12 };
+const study: FileObject = { id: "f", filename: "", bytes: 1, frame, frame_count: 24, volume: null };
+
+function opened() {
+  const store = createAppStore(loadPreferences({ getItem: () => null }));
+  store.set({ files: { f: study, g: { ...study, id: "g", frame_count: 1 } }, fileId: "f" });
+  return { store, actions: viewingActions({ store }) };
+}
+
+test("a message is about the slice that is drawn on, else the one that is shown", () => {
+  const { store, actions } = opened();
+  expect(sliceToSend(store.get())).toBe(12);
+  actions.show("f", 3);
+  expect(sliceToSend(store.get())).toBe(3);
+  actions.draw("f", 7, { points: [[0.5, 0.5]] });
+  expect(sliceToSend(store.get())).toBe(7);
+  store.set({ fileId: "g" });
+  expect(sliceToSend(store.get())).toBeNull();
+});
+
+test("drawing on another slice begins anew, and marks stay with their file", () => {
+  const { store, actions } = opened();
+  actions.draw("f", 7, { box: [0, 0, 0.5, 0.5], points: [[0.5, 0.5]] });
+  actions.draw("f", 7, { points: [] });
+  expect(store.get().box).toEqual([0, 0, 0.5, 0.5]);
+  actions.draw("f", 8, { points: [[0.25, 0.25]] });
+  expect(store.get().box).toBeNull();
+  expect(marksOf(store.get())).toEqual({ fileId: "f", slice: 8, points: [[0.25, 0.25]], polygon: null });
+  store.set({ fileId: "g" });
+  expect(marksOf(store.get())).toBeNull();
+});
