@@ -1,5 +1,6 @@
+import type { Artifact } from "../api/types";
 import { callsOf, type Turn } from "../state/turns";
-import { useApp } from "../view/context";
+import { useApp, useAppState } from "../view/context";
 import { Menu } from "./Menu";
 
 /** What can be taken away: of this turn its overlay and masks, and the whole conversation. */
@@ -15,12 +16,9 @@ export function ExportMenu({ turn }: { turn: Turn }) {
       <button type="button" disabled={fileId === null} onClick={() => void actions.exportOverlay(turn)}>
         Image with overlay (PNG)
       </button>
-      {fileId !== null &&
-        masks.map((mask) => (
-          <button key={mask.sha256} type="button" onClick={() => void actions.exportMask(fileId, mask)}>
-            Mask{mask.label === "" ? "" : `: ${mask.label}`} (NIfTI)
-          </button>
-        ))}
+      {masks.map((mask) => (
+        <MaskButton key={mask.sha256} mask={mask} fileId={fileId} />
+      ))}
       <h3>This conversation</h3>
       <button type="button" onClick={() => void actions.exportConversation("html")}>
         Printable page (HTML)
@@ -32,5 +30,19 @@ export function ExportMenu({ turn }: { turn: Turn }) {
         Data (JSON)
       </button>
     </Menu>
+  );
+}
+
+/** In the geometry of its source where the source has one; else as the picture that it is. */
+function MaskButton({ mask, fileId }: { mask: Artifact; fileId: string | null }) {
+  const { actions } = useApp();
+  const placed = useAppState((state) => fileId !== null && state.files[fileId]?.volume != null);
+  const name = mask.label === "" ? "Mask" : `Mask: ${mask.label}`;
+  const save = (): Promise<void> =>
+    placed && fileId !== null ? actions.exportMask(fileId, mask) : actions.saveArtifact(mask);
+  return (
+    <button type="button" onClick={() => void save()}>
+      {name} ({placed ? "NIfTI" : "PNG"})
+    </button>
   );
 }
