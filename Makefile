@@ -9,7 +9,7 @@ PAGE_SOURCES := $(shell find webui -type f -not -path '*/node_modules/*' -not -p
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check demo ui bench evaluate clean
+.PHONY: help install serve test check demo ui bench evaluate chromium clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /' | column -t -s ':'
@@ -19,7 +19,7 @@ install: $(INSTALLED) $(PAGE) ## make .venv, install everything, build the web p
 serve: install ## start the whole system at http://127.0.0.1:8000 (PORT=... for another port)
 	$(BIN)/mmedagent serve --port $(PORT)
 
-test: install ## run every test
+test: install chromium ## run every test
 	$(BIN)/python hatch_build.py test
 	$(BIN)/pytest
 
@@ -41,6 +41,12 @@ evaluate: install ## measure how good the tools are, in up to 10 minutes
 	$(BIN)/mmedagent evaluate tools
 
 ui: $(PAGE) ## build the web page
+
+chromium: ## install Debian's Chromium, with which the tests look at the page, where there is none
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  root=""; test "$$(id -u)" = 0 || root="sudo -n"; \
+	  $$root apt-get update -qq && $$root apt-get install -qq --no-install-recommends chromium; } || \
+	  { echo "The tests drive a browser: install Chromium (Debian: apt-get install chromium), then run this again."; exit 1; }
 
 clean: ## remove what was installed and built (the data folder stays)
 	rm -rf $(VENV) .namespace webui/dist webui/node_modules build

@@ -22,7 +22,8 @@ DOWNLOAD_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "priva
 class FileObject(BaseModel):
     """An uploaded file. `frame` names the display frame: its PNG is the artifact `frame.sha256`.
 
-    `volume` tells of the grid of several slices; it is null for single pictures and for cine loops.
+    `volume` tells of the grid of several slices; it is null for single pictures and for cine loops. `has_geometry` says
+    whether the place of the pixels in the patient is known, so that masks can be had as NIfTI.
     """
 
     id: str
@@ -35,6 +36,7 @@ class FileObject(BaseModel):
     frame: ImageRef
     frame_count: int
     volume: VolumeInfo | None
+    has_geometry: bool
 
 
 class FileList(BaseModel):
@@ -99,6 +101,7 @@ def file_routes(services: Services) -> APIRouter:
 
 def _file_object(row: FileRow) -> FileObject:
     facts = Facts.model_validate(row.facts) if row.facts is not None else None
+    volume = facts.volume if facts else None
     count = facts.frames.count if facts else 1
     return FileObject(
         id=row.id,
@@ -107,7 +110,8 @@ def _file_object(row: FileRow) -> FileObject:
         filename=row.filename,
         frame=ImageRef.model_validate(row.image),
         frame_count=count,
-        volume=facts.volume if facts and count > 1 else None,
+        volume=volume if count > 1 else None,
+        has_geometry=volume is not None and volume.affine is not None,
     )
 
 

@@ -32,6 +32,8 @@ export interface FileObject {
   frame: Frame;
   frame_count: number;
   volume: Volume | null;
+  /** Whether masks can be had as NIfTI. */
+  has_geometry: boolean;
 }
 
 /** `parameters` is a JSON Schema; `examples` are asks with the parameters that they lead to. */

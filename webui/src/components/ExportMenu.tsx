@@ -36,7 +36,7 @@ export function ExportMenu({ turn }: { turn: Turn }) {
 /** In the geometry of its source where the source has one; else as the picture that it is. */
 function MaskButton({ mask, fileId }: { mask: Artifact; fileId: string | null }) {
   const { actions } = useApp();
-  const placed = useAppState((state) => fileId !== null && state.files[fileId]?.volume != null);
+  const placed = useAppState((state) => fileId !== null && state.files[fileId]?.has_geometry === true);
   const name = mask.label === "" ? "Mask" : `Mask: ${mask.label}`;
   const save = (): Promise<void> =>
     placed && fileId !== null ? actions.exportMask(fileId, mask) : actions.saveArtifact(mask);

@@ -5,7 +5,7 @@ import { loadPreferences } from "./preferences";
 import { marksOf, sliceToSend, viewingActions } from "./viewing";
 
 const frame = { sha256: "", width: 9, height: 9, modality: "MR", spacing_mm: null, spacing_source: null, slice: 12 };
-const study: FileObject = { id: "f", filename: "", bytes: 1, frame, frame_count: 24, volume: null };
+const study: FileObject = { id: "f", filename: "", bytes: 1, frame, frame_count: 24, volume: null, has_geometry: false };
 
 function opened() {
   const store = createAppStore(loadPreferences({ getItem: () => null }));

@@ -1,0 +1,209 @@
+"""A reading session in a real browser on the real system: upload, ask, look, change the window and a box, take away."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nibabel
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from support.images import CT_FILE, CT_SIDE
+from support.series import brain, nifti_bytes
+from system.launch import client
+from webui.tab import Tab, tab
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+QUESTION = "What modality is this? Also segment the structure in the box [0.25, 0.05, 0.75, 0.70] and give me its area."
+CHANGED = 12
+"""Gray levels by which a pixel has to differ to count as changed."""
+
+
+@pytest.fixture
+def room(embedded: str, browser: Browser) -> Iterator[Tab]:
+    with tab(browser, embedded) as made:
+        yield made
+
+
+@pytest.fixture
+def http(embedded: str) -> Iterator[httpx.Client]:
+    with client(embedded) as made:
+        yield made
+
+
+def attach(page: Page, *files: Any) -> None:
+    page.get_by_label("Image files").set_input_files([*files])
+    expect(page.locator("canvas.pixels")).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+
+
+def ask(page: Page, text: str) -> None:
+    page.get_by_label("Your message.", exact=False).first.fill(text)
+    page.keyboard.press("Enter")
+
+
+def finished_turn(page: Page) -> Locator:
+    """The newest turn, when it has ended."""
+    turn = page.locator("article.turn").last
+    expect(turn.get_by_role("button", name="Regenerate")).to_be_visible()
+    return turn
+
+
+def pixels(page: Page) -> NDArray[np.int16]:
+    """What is seen of the image, with everything that is drawn over it."""
+    picture = Image.open(io.BytesIO(page.locator(".stage").screenshot()))
+    return np.asarray(picture.convert("RGB")).astype(np.int16)
+
+
+def changed(before: NDArray[np.int16], after: NDArray[np.int16]) -> float:
+    """The share of the stage that looks different."""
+    return float((np.abs(before - after).max(axis=2) > CHANGED).mean())
+
+
+def completed(http: httpx.Client) -> dict[str, int]:
+    """How many calls each tool has completed."""
+    return {row["name"]: row["completed"] for row in http.get("/v1/workers").json()["data"] if row["kind"] == "tool"}
+
+
+def frame_share(page: Page) -> float:
+    """The share of the stage that the frame takes."""
+    stage, frame = page.locator(".stage").bounding_box(), page.locator("canvas.pixels").bounding_box()
+    assert stage is not None
+    assert frame is not None
+    return frame["width"] * frame["height"] / (stage["width"] * stage["height"])
+
+
+def download(page: Page, turn: Locator, what: str, folder: Path) -> Path:
+    """Take something away by the export menu."""
+    turn.get_by_role("button", name="Export").click()
+    with page.expect_download() as waited:
+        turn.get_by_role("button", name=what, exact=False).first.click()
+    path = folder / waited.value.suggested_filename
+    waited.value.save_as(path)
+    page.keyboard.press("Escape")
+    return path
+
+
+def test_a_reading_session(room: Tab, http: httpx.Client, tmp_path: Path) -> None:
+    page = room.page
+    attach(page, CT_FILE)
+    ask(page, QUESTION)
+    turn = finished_turn(page)
+    expect(turn.locator("section.call")).to_have_count(2)
+
+    # The outline is there: hiding it changes as much of the picture as the mask has pixels.
+    shown = page.get_by_role("checkbox", name="Mask 1")
+    with_mask = pixels(page)
+    shown.uncheck()
+    plain = pixels(page)
+    share = changed(with_mask, plain) / frame_share(page)
+    assert share == pytest.approx(2_287 / CT_SIDE**2, rel=0.15)
+    shown.check()
+
+    # Another window shows other gray levels of the same values.
+    page.get_by_label("Window, from", exact=False).select_option(label="lung")
+    expect(page.locator(".stage")).to_contain_text("W 1500")
+    assert changed(with_mask, pixels(page)) > 0.2
+
+    # A changed box runs its call again, and that call alone.
+    before = completed(http)
+    page.get_by_role("button", name="Edit box: Mask 1").click()
+    handle = page.locator("rect.handle").last.bounding_box()
+    assert handle is not None
+    page.mouse.move(handle["x"] + 4, handle["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(handle["x"] - 60, handle["y"] - 40, steps=5)
+    page.mouse.up()
+    page.get_by_role("button", name="Run again", exact=True).click()
+    expect(page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
+    turn = finished_turn(page)
+    expect(turn.locator("section.call", has_text="Reused")).to_have_count(1)
+    after = completed(http)
+    assert {name: after[name] - before[name] for name in before if after[name] != before[name]} == {"segmentation": 1}
+    expect(page.get_by_role("region", name="Before and after")).to_contain_text("1,001 mm²")
+
+    # What is taken away is what was seen.
+    overlay = Image.open(download(page, turn, "Image with overlay", tmp_path))
+    assert overlay.width / overlay.height == pytest.approx(1.0)
+    mask = nibabel.load(download(page, turn, "NIfTI", tmp_path))
+    assert isinstance(mask, Nifti1Image)
+    assert mask.shape == (CT_SIDE, CT_SIDE, 1)
+    assert 0 < np.asarray(mask.dataobj).sum() < 2_287 * 2
+    assert b"Research use only" in download(page, turn, "Printable page", tmp_path).read_bytes()
+
+
+def test_every_number_of_an_answer_leads_to_its_result(room: Tab) -> None:
+    page = room.page
+    attach(page, CT_FILE)
+    ask(page, QUESTION)
+    turn = finished_turn(page)
+    area = turn.locator("[data-claim]", has_text="1,001").first
+    area.click()
+    expect(turn.locator("section.call.lit")).to_contain_text("1,001 mm²")
+    expect(turn.locator("[data-claim].unsupported")).to_have_count(0)
+
+
+def test_left_is_left_and_slices_are_stepped_through(room: Tab) -> None:
+    """nibabel's example4d is LAS: its first voxels lie on the patient's right, which is shown on the left."""
+    page = room.page
+    values, affine = brain()
+    values[:40] += 2_000
+    attach(page, {"name": "brain.nii", "mimeType": "application/octet-stream", "buffer": nifti_bytes(values, affine)})
+    expect(page.locator(".stage")).to_contain_text("R")
+    slices = page.get_by_label("Slice", exact=True)
+    expect(slices).to_have_value("12")
+    seen = pixels(page)
+    page.locator(".stage").focus()
+    page.keyboard.press("PageDown")
+    expect(slices).not_to_have_value("12")
+    page.wait_for_timeout(300)
+    assert changed(seen, pixels(page)) > 0.02
+    assert affine[0, 0] < 0
+    left, right = np.array_split(seen.mean(axis=2), 2, axis=1)
+    assert left.mean() > 1.5 * right.mean()
+
+
+def test_a_volume_opens_in_three_planes(room: Tab) -> None:
+    page = room.page
+    values, affine = brain(columns=64, rows=48, slices=12)
+    packed = gzip.compress(nifti_bytes(values, affine))
+    attach(page, {"name": "brain.nii.gz", "mimeType": "application/gzip", "buffer": packed})
+    page.get_by_role("button", name="3D").click()
+    canvas = page.get_by_role("img", name="in three planes and 3D")
+    expect(canvas).to_be_visible()
+    page.wait_for_timeout(2_000)
+    picture = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("L"))
+    assert picture.std() > 10
+
+
+def test_a_report_is_drafted_reviewed_and_signed(room: Tab) -> None:
+    page = room.page
+    attach(page, CT_FILE)
+    ask(page, QUESTION)
+    finished_turn(page).get_by_role("button", name="Report").click()
+    panel = page.locator(".report-panel")
+    expect(panel).to_contain_text("1,001 mm²")
+    panel.get_by_role("button", name="Mark as reviewed").click()
+    expect(panel).to_contain_text("reviewed by local")
+    panel.get_by_role("button", name="Sign", exact=True).click()
+    panel.get_by_role("button", name="Really sign?", exact=False).click()
+    expect(panel).to_contain_text("signed by local")
+    expect(panel.get_by_label("Edit the sentence")).to_have_count(0)
+
+
+def test_workers_are_shown(room: Tab) -> None:
+    page = room.page
+    page.get_by_role("link", name="Workers", exact=False).click()
+    region = page.locator(".workers-page")
+    for title in ("Segment what a box or point marks", "Classify the image", "Write a radiology report"):
+        expect(region.get_by_role("row", name=title)).to_contain_text("Ready")
