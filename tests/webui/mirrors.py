@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from pydantic import JsonValue
+
 from mmedagent.model_worker.planner import StepEvent
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import built_in_cards
@@ -70,9 +72,9 @@ class MirrorTool:
                 return ToolOutput({"passages": [{**fields, "highlight": [0, len(said)], "score": 0.5}]})
             case "report_generation":
                 said = str(call.parameters["indication"])
-                sentence = {"text": said, "finding": said, "probability": 0.5, "source": "classifier"}
-                sentences = [{**sentence, "section": section} for section in ("findings", "impression")]
-                written = {"findings": said, "impression": said, "probabilities": {said: 0.5}}
+                sentence: JsonObject = {"text": said, "finding": said, "probability": 0.5, "source": "classifier"}
+                sentences: list[JsonValue] = [{**sentence, "section": one} for one in ("findings", "impression")]
+                written: JsonObject = {"findings": said, "impression": said, "probabilities": {said: 0.5}}
                 return ToolOutput({**written, "sentences": sentences})
             case _:
                 return WorkerError(str(call.parameters["prompts"]))

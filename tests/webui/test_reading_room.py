@@ -133,13 +133,13 @@ def test_a_reading_session(room: Tab, http: httpx.Client, tmp_path: Path) -> Non
     expect(page.get_by_role("region", name="Before and after")).to_contain_text("1,001 mm²")
 
     # What is taken away is what was seen.
-    overlay = Image.open(download(page, turn, "Image with overlay", tmp_path))
-    assert overlay.width / overlay.height == pytest.approx(1.0)
+    with Image.open(download(page, turn, "Image with overlay", tmp_path)) as overlay:
+        assert overlay.width == overlay.height
     mask = nibabel.load(download(page, turn, "NIfTI", tmp_path))
     assert isinstance(mask, Nifti1Image)
     assert mask.shape == (CT_SIDE, CT_SIDE, 1)
     assert 0 < np.asarray(mask.dataobj).sum() < 2_287 * 2
-    assert b"Research use only" in download(page, turn, "Printable page", tmp_path).read_bytes()
+    assert b"For research use only" in download(page, turn, "Printable page", tmp_path).read_bytes()
 
 
 def test_every_number_of_an_answer_leads_to_its_result(room: Tab) -> None:
