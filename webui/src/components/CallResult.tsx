@@ -9,12 +9,12 @@ import {
   readPassages,
   readReport,
   readShares,
-  type Consultation,
   type Passage,
   type Report,
 } from "../state/results";
 import { area, percent, whole } from "../state/words";
 import { Bars } from "./Bars";
+import { PanelResult } from "./PanelResult";
 
 interface Drawn {
   callId: string;
@@ -29,7 +29,7 @@ export function CallResult({ data, ...drawn }: Drawn & { data: JsonObject }) {
   const shares = readShares(data);
   if (passages !== null) return <Passages passages={passages} />;
   if (report !== null) return <ReportText report={report} />;
-  if (consultation !== null) return <Opinions consultation={consultation} />;
+  if (consultation !== null) return <PanelResult consultation={consultation} />;
   if (shares !== null) return shares.length === 0 ? <Nothing /> : <Bars shares={shares} />;
   return <Regions data={data} {...drawn} />;
 }
@@ -124,22 +124,6 @@ function ReportText({ report }: { report: Report }) {
       <h4>Impression</h4>
       <p>{report.impression}</p>
       {report.shares.length > 0 && <Bars shares={report.shares} />}
-    </div>
-  );
-}
-
-function Opinions({ consultation }: { consultation: Consultation }) {
-  return (
-    <div className="report">
-      <p>Sent to: {consultation.specialty}</p>
-      {consultation.opinions.map((opinion, index) => (
-        <p key={index}>
-          <strong>{opinion.specialist}:</strong> {opinion.answer}
-        </p>
-      ))}
-      <h4>Attending physician</h4>
-      <p>{consultation.answer}</p>
-      <p>{consultation.rationale}</p>
     </div>
   );
 }

@@ -40,13 +40,25 @@ export interface Report {
 export interface Opinion {
   specialist: string;
   answer: string;
+  rationale: string;
+  model: string;
+  /** Whether it is the attending physician's answer; null when that gave none. */
+  agrees: boolean | null;
 }
 
 export interface Consultation {
   specialty: string;
+  reason: string;
   opinions: Opinion[];
+  absent: { doctor: string; reason: string }[];
+  /** How far the specialists agree, in words. */
+  agreement: string;
   answer: string;
   rationale: string;
+  overruled: string[];
+  /** Of several replies of the attending physician, how many gave each answer. */
+  votes: { answer: string; count: number }[];
+  note: string;
 }
 
 const list = (value: Json | undefined): Json[] => (Array.isArray(value) ? value : []);
@@ -124,10 +136,24 @@ export function readConsultation(data: JsonObject): Consultation | null {
   if (!Array.isArray(data["opinions"]) || typeof data["answer"] !== "string") return null;
   return {
     specialty: text(data["specialty"]),
-    opinions: data["opinions"]
+    reason: text(object(data["triage"])["reason"]),
+    opinions: data["opinions"].map(object).map((each) => ({
+      specialist: text(each["specialist"]),
+      answer: text(each["answer"]),
+      rationale: text(each["rationale"]),
+      model: text(each["model"]),
+      agrees: typeof each["agrees"] === "boolean" ? each["agrees"] : null,
+    })),
+    absent: list(data["absent"])
       .map(object)
-      .map((each) => ({ specialist: text(each["specialist"]), answer: text(each["answer"]) })),
+      .map((each) => ({ doctor: text(each["doctor"]), reason: text(each["reason"]) })),
+    agreement: text(object(data["agreement"])["summary"]),
     answer: data["answer"],
     rationale: text(data["rationale"]),
+    overruled: list(data["overruled"]).map(text),
+    votes: list(data["votes"])
+      .map(object)
+      .map((each) => ({ answer: text(each["answer"]), count: number(each["count"]) })),
+    note: text(data["note"]),
   };
 }
