@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
 from support.chat_endpoint import Reply, said
 from support.clinic import SENTENCE, running_clinic
@@ -24,8 +24,8 @@ def test_the_panel_is_seen_at_work(tmp_path: Path, page_folder: Path, browser: B
             seat.replies.append(reply)
         with tab(browser, clinic.system.url) as made:
             page = made.page
-            picture = {"name": "skin.png", "mimeType": "image/png", "buffer": png_bytes()}
-            page.get_by_label("Image files").set_input_files([picture])
+            picture: FilePayload = {"name": "skin.png", "mimeType": "image/png", "buffer": png_bytes()}
+            page.get_by_label("Image files").set_input_files(picture)
             expect(page.locator("canvas.pixels")).to_be_visible()
             page.get_by_label("Your message.", exact=False).first.fill(SENTENCE)
             page.keyboard.press("Enter")
