@@ -15,7 +15,7 @@ WINDOW = 10
 
 @dataclass(frozen=True)
 class Update:
-    """One update of a policy: its stage, the share of its rollouts that were right, and their entropy in nats a token."""
+    """One update of a policy: its stage, the share of right rollouts, and their entropy in nats a token."""
 
     stage: str
     accuracy: float

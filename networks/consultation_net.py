@@ -1,7 +1,7 @@
 """The small attending physician: a LLaVA whose image tower is the planner's, frozen, with a vocabulary of its own.
 
 The tower has seen every kind of phantom when the planner was trained; what is learnt here is its projector and the
-language model. A folder in the format of transformers holds all of it, and `load_consultation` reads it.
+language model. A folder holds those, and `load_consultation` reads it beside the folder of the planner.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from mmedagent.networks.checkpoints import CheckpointError, load_state, load_strict, save_fp16
 from mmedagent.networks.glance import GLANCE_SIZE, GlanceNet, load_glance
 from mmedagent.networks.llava_parts import llava_processor
 from mmedagent.protocol.prompts import IMAGE_TOKEN
@@ -37,6 +38,8 @@ PATCH, TOKENS = 64, 6
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 TOWER_WIDTH = 320
+WEIGHTS, TOWER = "model.safetensors", "vision_tower."
+HEAD, EMBEDDINGS = "lm_head.weight", "model.language_model.embed_tokens.weight"
 REMEMBERED = 16_384
 """Images whose features a tower keeps: it is frozen, and training shows each image to it many times."""
 
@@ -106,7 +109,7 @@ AutoModel.register(GlanceTowerConfig, GlanceTower, exist_ok=True)
 
 
 def consultation_processor(texts: Iterable[str]) -> Any:
-    """A processor with a vocabulary learnt from the texts; a tag of a reply is one token, and so is a line of few words."""
+    """A processor with a vocabulary learnt from the texts; a tag is one token, and so is a line of few words."""
     processor = llava_processor(texts, words=WORDS, image_size=GLANCE_SIZE, patch=PATCH, whole_lines=True)
     # Not special, or decoding would leave them out of what the rewards read.
     processor.tokenizer.add_tokens(list(TAGS))
@@ -123,7 +126,6 @@ def consultation_model(tokenizer: Any, planner: Path, seed: int) -> Any:
     Raises `CheckpointError` when there is no image tower.
     """
     torch.manual_seed(seed)
-    ids = tokenizer.convert_tokens_to_ids
     text = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=INNER, num_hidden_layers=LAYERS,
         num_attention_heads=HEADS, num_key_value_heads=HEADS, max_position_embeddings=PLACES, tie_word_embeddings=True,
@@ -131,22 +133,43 @@ def consultation_model(tokenizer: Any, planner: Path, seed: int) -> Any:
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     config = LlavaConfig(
-        vision_config=GlanceTowerConfig(), text_config=text, image_token_index=ids(IMAGE_TOKEN),
+        vision_config=GlanceTowerConfig(), text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
         vision_feature_layer=-1, vision_feature_select_strategy="full", image_seq_length=TOKENS,
         tie_word_embeddings=True,
     )  # fmt: skip
+    return _around(config, planner)
+
+
+def save_consultation(folder: Path, model: Any, processor: Any) -> None:
+    """Write model and processor in float16, without the image tower, which stays where the planner is."""
+    state = {key: value for key, value in model.state_dict().items() if TOWER not in key and key != HEAD}
+    save_fp16(state, folder / WEIGHTS)
+    model.config.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def load_consultation(folder: Path, planner: Path) -> tuple[Any, Any]:
+    """Model in float32, with the image tower of the planner's folder, and processor, in evaluation mode on the CPU.
+
+    Raises `CheckpointError` when a file is missing or does not fit.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{WEIGHTS} of the consultation is missing")
+    model = _around(LlavaConfig.from_pretrained(folder, local_files_only=True), planner)
+    kept = {key: value for key, value in model.state_dict().items() if TOWER in key}
+    state = {**load_state(folder / WEIGHTS), **kept}
+    load_strict(model, {**state, HEAD: state[EMBEDDINGS]} if EMBEDDINGS in state else state)
+    return model.eval(), LlavaProcessor.from_pretrained(folder, local_files_only=True)
+
+
+def _around(config: LlavaConfig, planner: Path) -> Any:
+    """A model with fresh weights around the planner's image tower."""
     model = LlavaForConditionalGeneration(config)
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.generation_config.bos_token_id = tokenizer.bos_token_id
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        setattr(model.generation_config, name, getattr(config.text_config, name))
     glance = load_glance(planner).net
     tower = model.model.vision_tower
     for part in ("stem", "blocks", "norm"):
         getattr(tower, part).load_state_dict(getattr(glance, part).state_dict())
     return model
-
-
-def load_consultation(folder: Path) -> tuple[Any, Any]:
-    """Model in float32 and processor of a folder, in evaluation mode on the CPU."""
-    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    return model.eval(), LlavaProcessor.from_pretrained(folder, local_files_only=True)

@@ -26,7 +26,7 @@ def llava_processor(texts: Iterable[str], *, words: int, image_size: int, patch:
     """A processor with a byte-level vocabulary of up to `words`, learnt from the texts, that pads images to a square.
 
     `single_digits` keeps the digits of a number apart, as the tokenizer of LLaMA does. With `whole_lines` a token may
-    span the words of a line (Liu et al., SuperBPE, arXiv 2503.13423), which makes prompts of few set phrases very short.
+    span the words of a line (Liu et al., SuperBPE, arXiv 2503.13423), so prompts of few set phrases are very short.
     """
     backend = Tokenizer(models.BPE())
     digits = [pre_tokenizers.Digits(individual_digits=True)] if single_digits else []

@@ -84,6 +84,20 @@ def load_adapted(model: Any, adapter: Path, *, trainable: bool) -> Any:
         return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
 
 
+def train_adapter(
+    base: Path, start: Path | None, rows: Sequence[Rollout], settings: GRPOSettings, step: Step, seed: int, out: Path
+) -> None:
+    """Train an adapter of the model in the folder `base`, a new one or from `start`, and write it to `out`."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    torch.manual_seed(seed)
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    adapted = adapter_of(model, settings.rank) if start is None else load_adapted(model, start, trainable=True)
+    processor = AutoProcessor.from_pretrained(base, local_files_only=True)
+    train_grpo(adapted, processor, rows, settings, step, seed, out)
+
+
 def train_grpo(
     adapted: Any, processor: Any, rows: Sequence[Rollout], settings: GRPOSettings, step: Step, seed: int, out: Path
 ) -> Any:

@@ -21,8 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from mmedagent.networks.consultation_net import consultation_model, consultation_processor, load_consultation
-from mmedagent.protocol.consultation import chosen_option, read_reply
+from mmedagent.networks.consultation_net import (
+    consultation_model,
+    consultation_processor,
+    load_consultation,
+    save_consultation,
+)
+from mmedagent.protocol.consultation import SPECIALTIES, chosen_option, read_reply
 from mmedagent.training.rl.answering import replies
 from mmedagent.training.rl.budgets import MIDDLE_BETA, Budget
 from mmedagent.training.rl.curriculum import (
@@ -36,7 +41,7 @@ from mmedagent.training.rl.curriculum import (
     stages,
     without_entropy,
 )
-from mmedagent.training.rl.grpo import Rollout, Step, adapter_of, load_adapted, train_grpo
+from mmedagent.training.rl.grpo import HISTORY, Rollout, Step, adapter_of, load_adapted, train_grpo
 from mmedagent.training.rl.prompts import (
     any_specialty,
     attending_prompt,
@@ -88,7 +93,7 @@ class World:
         folder = self.out / "base"
         if not folder.is_dir():
             self._warm_start(folder)
-        return load_consultation(folder)
+        return load_consultation(folder, self._planner)
 
     def _warm_start(self, folder: Path) -> None:
         """Teach the form and to look: whom to follow and whom to call is drawn at random, so that is still to learn."""
@@ -102,8 +107,7 @@ class World:
         )
         fit(model, batches, budget.warm, budget.warm_rate, _told("warm start"))
         partial = folder.with_name(f".{folder.name}")
-        model.save_pretrained(partial)
-        processor.save_pretrained(partial)
+        save_consultation(partial, model, processor)
         partial.rename(folder)
 
 
@@ -251,7 +255,7 @@ class SeedRun:
         return adapted
 
     def _method(self, method: str, trained: Callable[[], Any]) -> None:
-        """Answers of an adapter, trained now if need be; the full one also answers for panels of the untrained triage."""
+        """Answers of an adapter, trained now if need be; the full one also for panels of the untrained triage."""
         if self._answers(method).is_file():
             return
         model = trained()
@@ -309,6 +313,12 @@ class SeedRun:
         )
 
 
+def histories(folder: Path, method: str) -> list[dict[str, Any]]:
+    """What GRPO logged of a method in the folder of a seed, update by update, its stages in order."""
+    parts = [folder / _slug(method) / name / HISTORY for name in ("all", *LEVELS)]
+    return [json.loads(line) for file in parts if file.is_file() for line in file.read_text("utf-8").splitlines()]
+
+
 def triage_accuracy(items: Sequence[Item], chosen: Sequence[str]) -> float:
     """The share of questions for which the right specialty was named."""
     return float(np.mean([one == field_of(item) for item, one in zip(items, chosen, strict=True)]))
@@ -316,8 +326,6 @@ def triage_accuracy(items: Sequence[Item], chosen: Sequence[str]) -> float:
 
 def called(specialty: str) -> str:
     """Who comes when triage names that."""
-    from mmedagent.protocol.consultation import SPECIALTIES
-
     return specialty if specialty in SPECIALTIES else "radiologist"
 
 
