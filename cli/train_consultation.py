@@ -68,6 +68,7 @@ def attending(
     own_level: Annotated[
         bool, typer.Option("--own-level", help="Train each stage on its own level only, as the paper does.")
     ] = False,
+    verl: Annotated[bool, typer.Option("--verl", help="Train nothing; write a recipe for verl instead.")] = False,
     start: Start = None,
     rate: Rate = 1e-5,
     batch: Batch = 128,
@@ -81,11 +82,19 @@ def attending(
     from mmedagent.training.rl.cases import attending_rollouts, read_cases
     from mmedagent.training.rl.curriculum import rows_of, stages
     from mmedagent.training.rl.grpo import train_adapter
+    from mmedagent.training.rl.verl_recipe import write_recipe
 
     _ready(output, threads)
     by_level = attending_rollouts(read_cases(cases), images)
     settings = _settings(batch, generations, rate, rank, tokens)
-    for stage in stages({"easy": easy, "medium": medium, "hard": hard}):
+    schedule = stages({"easy": easy, "medium": medium, "hard": hard})
+    if not any(by_level.values()):
+        raise InvalidRequestError(f"No case of {cases.name} has opinions.")
+    if verl:
+        write_recipe(output, str(base), by_level, schedule, settings, cumulative=not own_level)
+        typer.echo(f"{output}: a recipe for verl, {sum(map(len, by_level.values())):,} cases.")
+        return
+    for stage in schedule:
         rows = rows_of(stage, by_level, cumulative=not own_level)
         if not rows:
             typer.echo(f"{stage.name}: no cases, left out.")

@@ -92,7 +92,8 @@ def train_adapter(
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     torch.manual_seed(seed)
-    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=dtype, local_files_only=True)
     adapted = adapter_of(model, settings.rank) if start is None else load_adapted(model, start, trainable=True)
     processor = AutoProcessor.from_pretrained(base, local_files_only=True)
     train_grpo(adapted, processor, rows, settings, step, seed, out)

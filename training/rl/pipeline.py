@@ -282,6 +282,8 @@ class SeedRun:
         self._judge(method, chosen, when)
 
     def _vote(self, method: str, choose: Callable[[Sequence[Opinion]], int]) -> None:
+        if self._answers(method).is_file():
+            return
         chosen = {split: [choose(self._panel(item)) for item in self.world.items[split]] for split in HELD_OUT}
         self._judge(method, chosen, "after")
 

@@ -44,7 +44,10 @@ def write_recipe(
     ]
     before = ""
     for stage in schedule:
-        write_rows(rows_of(stage, by_level, cumulative=cumulative), stage.name, folder / f"{stage.name}.parquet")
+        rows = rows_of(stage, by_level, cumulative=cumulative)
+        if not rows:
+            continue
+        write_rows(rows, stage.name, folder / f"{stage.name}.parquet")
         given = overrides(stage, settings, model)
         if before:
             given.append(f"actor_rollout_ref.model.lora_adapter_path={before}")
