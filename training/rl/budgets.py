@@ -26,13 +26,13 @@ class Budget:
         sizes: questions that are used of each split.
     """
 
-    warm: int = 800
+    warm: int = 1_000
     warm_batch: int = 64
     warm_rate: float = 2e-3
     triage: int = 50
-    stages: dict[Level, int] = field(default_factory=lambda: {"easy": 20, "medium": 40, "hard": 80})
+    stages: dict[Level, int] = field(default_factory=lambda: {"easy": 10, "medium": 50, "hard": 80})
     sft_rate: float = 3e-3
-    settings: GRPOSettings = field(default_factory=lambda: GRPOSettings(rate=8e-4, tokens=14))
+    settings: GRPOSettings = field(default_factory=lambda: GRPOSettings(rate=1.2e-3, tokens=14))
     sizes: dict[str, int] = field(
         default_factory=lambda: {"warm": 2_400, "train": 5_000, "test": 1_200, "outside": 600}
     )

@@ -62,7 +62,7 @@ PLAIN, NO_ENTROPY, FULL = "GRPO without curriculum", "curriculum without entropy
 OWN_LEVEL, NO_TRIAGE = "full, each stage on its own level", "full, triage untrained"
 ANSWERS, TRIAGE_FILE = "answers.jsonl", "triage.json"
 
-TRIAGE_SHARE, ALONE_SHARE, LOOK_SHARE = 0.12, 0.28, 0.4
+TRIAGE_SHARE, ALONE_SHARE, LOOK_SHARE = 0.1, 0.2, 0.25
 """Of the warm start: lessons for triage, those without opinions, and of those with opinions, replies from the image."""
 
 HELD_OUT = ("test", "outside")

@@ -12,6 +12,8 @@ from mmedagent.protocol.consultation import LETTERS, SPECIALTIES, Reply, format_
 from mmedagent.training.rl.specialists import CONFIDENCES, Opinion
 from mmedagent.training.rl.world import OPTIONS, Item
 
+IMAGE = "image"
+
 
 def triage_prompt(item: Item) -> str:
     """Asks for one of the specialties."""
@@ -29,8 +31,12 @@ def triage_reply(item: Item, specialty: str) -> str:
 
 
 def looking_reply(item: Item) -> str:
-    """Names the modality and what the image shows, then the right option."""
-    return format_reply(Reply(f"{item.modality}\n{item.options[item.answer]} ({item.letter})", item.letter))
+    """Names the modality, says that the image decides, names what it shows, then the right option.
+
+    To look is a word of its own, as each specialist is: so it is decided before what the image shows, and not with it.
+    """
+    seen = f"{item.modality}\n{IMAGE}\n{item.options[item.answer]} ({item.letter})"
+    return format_reply(Reply(seen, item.letter))
 
 
 def following_reply(item: Item, one: Opinion) -> str:
@@ -60,4 +66,4 @@ def vocabulary_texts(items: Sequence[Item]) -> list[str]:
     said = [f"{name} ({letter})" for name in sorted({*names, *SPECIALTIES}) for letter in LETTERS[:OPTIONS]]
     sure = [f"{name} ({letter}) {how}" for name in SPECIALTIES for letter in LETTERS[:OPTIONS] for how in CONFIDENCES]
     asked = [text for item in items for text in (triage_prompt(item), attending_prompt(item), item.modality)]
-    return ["USER: ", "ASSISTANT: ", *SPECIALTIES, *LETTERS[:OPTIONS], *said, *sure, *asked]
+    return ["USER: ", "ASSISTANT: ", IMAGE, *SPECIALTIES, *LETTERS[:OPTIONS], *said, *sure, *asked]
