@@ -53,7 +53,7 @@ CHAT_TEMPLATE = (
 )
 
 
-class GlanceTowerConfig(PreTrainedConfig):
+class GlanceTowerConfig(PreTrainedConfig):  # type: ignore[misc]
     """Settings of the tower: what `LlavaConfig` asks an image tower for."""
 
     model_type = "mmedagent_glance"
@@ -63,7 +63,7 @@ class GlanceTowerConfig(PreTrainedConfig):
         self.hidden_size, self.image_size, self.patch_size = hidden_size, image_size, PATCH
 
 
-class GlanceTower(PreTrainedModel):
+class GlanceTower(PreTrainedModel):  # type: ignore[misc]
     """Takes float32 (n, 3, 128, 128) in [0, 1]; gives (n, 6, 320): mean, maximum, means of the quarters row by row."""
 
     config_class = GlanceTowerConfig

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -106,9 +106,9 @@ class World:
             for chosen in places
         )
         fit(model, batches, budget.warm, budget.warm_rate, _told("warm start"))
-        partial = folder.with_name(f".{folder.name}")
-        save_consultation(partial, model, processor)
-        partial.rename(folder)
+        unfinished = folder.with_name(f".{folder.name}")
+        save_consultation(unfinished, model, processor)
+        unfinished.rename(folder)
 
 
 def _warm_lesson(item: Item, place: int, random: Random) -> Lesson:
@@ -183,10 +183,10 @@ class SeedRun:
 
     def _panel(self, item: Item, when: str = "after") -> tuple[Opinion, ...]:
         image = self.world.images(item.split)[item.index].tobytes()
-        key_of = lambda one: content_key(one, attending_prompt(item), image)  # noqa: E731
-        chosen = called(self.choices[when][item.split][item.index])
+        prompt = attending_prompt(item)
         return tuple(
-            self._opinions.opinion(key_of(one), lambda one=one: opinion(item, one)) for one in members(item, chosen)
+            self._opinions.opinion(content_key(one, prompt, image), partial(opinion, item, one))
+            for one in members(item, called(self.choices[when][item.split][item.index]))
         )
 
     def _prompt(self, item: Item) -> str:
@@ -224,9 +224,9 @@ class SeedRun:
         adapted = (
             adapter_of(base, self.budget.settings.rank) if start is None else load_adapted(base, start, trainable=True)
         )
-        partial = out.with_name(f".{out.name}")
-        train_grpo(adapted, processor, rows, self.budget.settings, step, self.seed, partial)
-        partial.rename(out)
+        unfinished = out.with_name(f".{out.name}")
+        train_grpo(adapted, processor, rows, self.budget.settings, step, self.seed, unfinished)
+        unfinished.rename(out)
         return adapted
 
     def _sft(self) -> Any:
