@@ -9,7 +9,7 @@ PAGE_SOURCES := $(shell find webui -type f -not -path '*/node_modules/*' -not -p
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check demo ui bench evaluate chromium clean
+.PHONY: help install serve test check demo ui bench evaluate chromium consultation clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /' | column -t -s ':'
@@ -39,6 +39,10 @@ bench: install ## measure the overhead of a turn, and of each tool
 
 evaluate: install ## measure how good the tools are, in up to 10 minutes
 	$(BIN)/mmedagent evaluate tools
+
+consultation: install ## train the consultation panel with three seeds, an hour or more; goes on where it stopped
+	$(BIN)/mmedagent train consultation --seed 0 --seed 1 --seed 2
+	$(BIN)/mmedagent evaluate consultation build/consultation
 
 ui: $(PAGE) ## build the web page
 

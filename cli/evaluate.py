@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from mmedagent.cli.evaluate_added import evaluate_added_tools
+from mmedagent.cli.evaluate_consultation import evaluate_consultation
 from mmedagent.cli.evaluate_evidence import evaluate_evidence
 from mmedagent.cli.evaluate_planners import evaluate_planners
 from mmedagent.cli.evaluate_selection import evaluate_dialogues, evaluate_tool_selection
@@ -48,6 +49,7 @@ app.command("added-tools")(evaluate_added_tools)
 app.command("evidence")(evaluate_evidence)
 app.command("planners")(evaluate_planners)
 app.command("vqa")(evaluate_vqa)
+app.command("consultation")(evaluate_consultation)
 
 
 @app.callback()

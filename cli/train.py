@@ -1,4 +1,4 @@
-"""`mmedagent train`: LoRA fine-tuning of the LLaVA planner, merging what was trained, asks, and new tools."""
+"""`mmedagent train`: LoRA fine-tuning of the LLaVA planner, merging what was trained, asks, tools, and the panel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mmedagent.cli.train_asks import asks
+from mmedagent.cli.train_consultation import attending, consultation, triage
 from mmedagent.cli.train_tools import add_tool
 from mmedagent.protocol.errors import NotFoundError
 
@@ -26,6 +27,9 @@ err = Console(stderr=True)
 app = typer.Typer(help="Train a planner of your own.", no_args_is_help=True)
 app.command()(asks)
 app.command()(add_tool)
+app.command()(triage)
+app.command()(attending)
+app.command()(consultation)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file of the run: docs/training.md.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Folder of the run, before the file's.")]

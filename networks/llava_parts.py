@@ -20,14 +20,19 @@ from mmedagent.protocol.prompts import END_OF_REPLY, IMAGE_TOKEN
 CONTROL = ("<pad>", "<s>", END_OF_REPLY, "<unk>", IMAGE_TOKEN)
 
 
-def llava_processor(texts: Iterable[str], *, words: int, image_size: int, patch: int, single_digits: bool) -> Any:
+def llava_processor(texts: Iterable[str], *, words: int, image_size: int, patch: int, single_digits: bool = False,
+    whole_lines: bool = False,
+) -> Any:  # fmt: skip
     """A processor with a byte-level vocabulary of up to `words`, learnt from the texts, that pads images to a square.
 
-    `single_digits` keeps the digits of a number apart, as the tokenizer of LLaMA does.
+    `single_digits` keeps the digits of a number apart, as the tokenizer of LLaMA does. With `whole_lines` a token may
+    span the words of a line (Liu et al., SuperBPE, arXiv 2503.13423), so prompts of few set phrases are very short.
     """
     backend = Tokenizer(models.BPE())
     digits = [pre_tokenizers.Digits(individual_digits=True)] if single_digits else []
-    backend.pre_tokenizer = pre_tokenizers.Sequence([*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    lines = [pre_tokenizers.Split("\n", "isolated")] if whole_lines else []
+    pieces = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not whole_lines)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([*digits, *lines, pieces])
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=words,
