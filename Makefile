@@ -9,10 +9,10 @@ PAGE_SOURCES := $(shell find webui -type f -not -path '*/node_modules/*' -not -p
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check demo ui bench evaluate chromium consultation clean
+.PHONY: help install serve test check demo ui bench bench-page evaluate screenshots chromium consultation clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /' | column -t -s ':'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /' | column -t -s ':'
 
 install: $(INSTALLED) $(PAGE) ## make .venv, install everything, build the web page
 
@@ -37,6 +37,9 @@ bench: install ## measure the overhead of a turn, and of each tool
 	$(BIN)/mmedagent bench turn
 	$(BIN)/mmedagent bench tools
 
+bench-page: install chromium ## measure how fast the page is, in a real browser
+	PYTHONPATH=tests $(BIN)/python -m webui.bench_page
+
 evaluate: install ## measure how good the tools are, in up to 10 minutes
 	$(BIN)/mmedagent evaluate tools
 
@@ -45,6 +48,9 @@ consultation: install ## train the consultation panel with three seeds, an hour 
 	$(BIN)/mmedagent evaluate consultation build/consultation
 
 ui: $(PAGE) ## build the web page
+
+screenshots: install chromium ## take the pictures of the page that the documentation shows
+	PYTHONPATH=tests $(BIN)/python -m webui.screenshots
 
 chromium: ## install Debian's Chromium, with which the tests look at the page, where there is none
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \

@@ -20,6 +20,8 @@ from mmedagent.serving.blobs import FolderBlobStore
 
 CACHE_BYTES = 64 * 2**20
 _GZIP_LEVEL = 1
+_SAMPLE_BYTES, _WORTHWHILE = 32 * 2**10, 0.9
+"""Noise does not get smaller: what a sample of this size tells is enough to leave it as it is."""
 
 Key = tuple[str, int, str]
 
@@ -52,11 +54,11 @@ class Frames:
         return await self._get((row.source_sha256, index, "pixels"), lambda: self._pixels(row, index))
 
     async def packed_pixels(self, row: FileRow, index: int) -> bytes:
-        """The same, compressed by gzip."""
+        """The same, compressed by gzip; empty where that saves less than a tenth."""
         _check(row, index)
 
         async def pack() -> bytes:
-            return await asyncio.to_thread(gzip.compress, await self._pixels(row, index), _GZIP_LEVEL)
+            return await asyncio.to_thread(_packed, await self.pixels(row, index))
 
         return await self._get((row.source_sha256, index, "gzip"), pack)
 
@@ -97,3 +99,10 @@ def _check(row: FileRow, index: int) -> None:
     count = facts_of(row).frames.count
     if not 0 <= index < count:
         raise NotFoundError(f"There is no frame {index}: this file has frames 0 to {count - 1}.")
+
+
+def _packed(pixels: bytes) -> bytes:
+    sample = pixels[:_SAMPLE_BYTES]
+    if len(gzip.compress(sample, _GZIP_LEVEL)) > _WORTHWHILE * len(sample):
+        return b""
+    return gzip.compress(pixels, _GZIP_LEVEL)

@@ -38,10 +38,11 @@ def frame_routes(services: Services) -> APIRouter:
         """Stored values of a frame: height x width x samples, row by row, little-endian, of the `dtype` of `frames`."""
         row = await files.get(owner, file_id)
         headers = {**DOWNLOAD_HEADERS, "Vary": "Accept-Encoding"}
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(await files.frames.pixels(row, index), media_type=OCTETS, headers=headers)
-        packed = await files.frames.packed_pixels(row, index)
-        return Response(packed, media_type=OCTETS, headers={**headers, "Content-Encoding": "gzip"})
+        if "gzip" in request.headers.get("accept-encoding", "") and (
+            packed := await files.frames.packed_pixels(row, index)
+        ):
+            return Response(packed, media_type=OCTETS, headers={**headers, "Content-Encoding": "gzip"})
+        return Response(await files.frames.pixels(row, index), media_type=OCTETS, headers=headers)
 
     @router.get("/volume.nii.gz", response_class=Response)
     async def read_volume(owner: owner_of, file_id: Identifier) -> StreamingResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -35,4 +36,4 @@ class Page(StaticFiles):
 def mount_page(app: FastAPI, folder: Path | None) -> None:
     """Serve the page at / when it has been built."""
     if folder is not None and (folder / "index.html").is_file():
-        app.mount("/", Page(directory=folder, html=True), name="page")
+        app.mount("/", GZipMiddleware(Page(directory=folder, html=True)), name="page")

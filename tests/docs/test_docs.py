@@ -39,6 +39,7 @@ PAGES = pages()
 FOLDERS = "cli controller deploy docs evaluation examples imaging model_worker networks protocol serving tests"
 PATH = re.compile(rf"(?:{'|'.join(FOLDERS.split())}|tool_workers|training|webui)/[\w./-]*")
 MIB = 2**20
+MAX_PICTURE_BYTES = 250_000
 
 
 def default_of(name: str) -> Any:
@@ -202,9 +203,18 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert not {name for name in named if not (ROOT / name).exists()}
 
 
+def test_every_picture_is_shown_somewhere_and_small() -> None:
+    pictures = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()}
+    shown = {Path(link).name for page in PAGES for link in links(page.read_text("utf-8"))}
+    assert pictures.keys() <= shown
+    assert max(pictures.values()) <= MAX_PICTURE_BYTES
+
+
 def test_make_targets_that_are_named_exist() -> None:
-    known = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    named = {word for page in PAGES for word in re.findall(r"(?:^ {4}|`)make ([a-z]+)", page.read_text(), re.MULTILINE)}
+    known = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    named = {
+        word for page in PAGES for word in re.findall(r"(?:^ {4}|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+    }
     assert named
     assert named <= known
 

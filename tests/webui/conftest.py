@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from system.launch import LOOPBACK, client, free_port, launched, wait_until_ready
+from webui.systems import built_page, serving
 from webui.tab import launch
 
 
@@ -23,16 +23,11 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `mmedagent serve` with the models that it ships."""
-    folder, port = tmp_path_factory.mktemp("embedded"), free_port()
-    url = f"http://{LOOPBACK}:{port}"
-    with launched(["serve", "--port", str(port), "--data-dir", "data"], folder) as running, client(url) as http:
-        wait_until_ready(http, running)
+    with serving(tmp_path_factory.mktemp("embedded")) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def page_folder() -> Path:
     """The built page, for systems that a test composes itself."""
-    folder = Path(__file__).parents[2] / "webui" / "dist"
-    assert (folder / "index.html").is_file(), "The page is not built. Build it with: make ui"
-    return folder
+    return built_page()

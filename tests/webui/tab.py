@@ -1,4 +1,4 @@
-"""A page in a real browser that keeps what went wrong in it."""
+"""A page in a real browser that keeps what went wrong in it, and what a person does there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, Request, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Locator,
+    Page,
+    Playwright,
+    Request,
+    expect,
+)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader")
@@ -50,12 +60,15 @@ class Tab:
 
 
 @contextmanager
-def tab(browser: Browser, url: str, **options: Any) -> Iterator[Tab]:
-    """A page of its own context at `url`, checked at the end of the test unless that failed before."""
+def tab(browser: Browser, url: str, script: str = "", **options: Any) -> Iterator[Tab]:
+    """A page of its own context at `url`, checked at the end of the test unless that failed before.
+
+    `script` runs before those of the page.
+    """
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
     context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
-    context.add_init_script(WATCH)
+    context.add_init_script(WATCH + script)
     page = context.new_page()
     made = Tab(page, context, url)
     host = urlsplit(url).netloc
@@ -83,3 +96,22 @@ def tab(browser: Browser, url: str, **options: Any) -> Iterator[Tab]:
         made.check()
     finally:
         context.close()
+
+
+def attach(page: Page, *files: Any) -> None:
+    page.get_by_label("Image files").set_input_files([*files])
+    expect(page.locator("canvas.pixels")).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+
+
+def ask(page: Page, text: str) -> None:
+    page.get_by_label("Your message.", exact=False).first.fill(text)
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
+    page.keyboard.press("Enter")
+
+
+def finished_turn(page: Page) -> Locator:
+    """The newest turn, when it has ended."""
+    turn = page.locator("article.turn").last
+    expect(turn.get_by_role("button", name="Regenerate")).to_be_visible()
+    return turn

@@ -6,7 +6,6 @@ import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import nibabel
@@ -20,7 +19,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from support.images import CT_FILE, CT_SIDE
 from support.series import brain, nifti_bytes
 from system.launch import client
-from webui.tab import Tab, tab
+from webui.tab import Tab, ask, attach, finished_turn, tab
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -39,24 +38,6 @@ def room(embedded: str, browser: Browser) -> Iterator[Tab]:
 def http(embedded: str) -> Iterator[httpx.Client]:
     with client(embedded) as made:
         yield made
-
-
-def attach(page: Page, *files: Any) -> None:
-    page.get_by_label("Image files").set_input_files([*files])
-    expect(page.locator("canvas.pixels")).to_be_visible()
-    expect(page.get_by_role("progressbar")).to_have_count(0)
-
-
-def ask(page: Page, text: str) -> None:
-    page.get_by_label("Your message.", exact=False).first.fill(text)
-    page.keyboard.press("Enter")
-
-
-def finished_turn(page: Page) -> Locator:
-    """The newest turn, when it has ended."""
-    turn = page.locator("article.turn").last
-    expect(turn.get_by_role("button", name="Regenerate")).to_be_visible()
-    return turn
 
 
 def pixels(page: Page) -> NDArray[np.int16]:
