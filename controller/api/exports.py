@@ -29,11 +29,11 @@ def export_routes(services: Services) -> APIRouter:
         conversation_id: Identifier, name: FormatName, owner: Annotated[str, Depends(services.owner)]
     ) -> StreamingResponse:
         """The whole conversation: `json`, `zip` with the pictures, or `html` to print."""
+        if name not in formats:
+            raise NotFoundError(f"There is no format {name}; there is: {', '.join(sorted(formats))}.")
         bundle = await services.database.read(
             lambda session: bundle_of(session, services.blobs, owner, conversation_id)
         )
-        if name not in formats:
-            raise NotFoundError(f"There is no format {name}; there is: {', '.join(sorted(formats))}.")
         chosen = formats[name]
         pieces = await asyncio.to_thread(chosen.write, bundle)
         headers = {"Content-Disposition": f'attachment; filename="{conversation_id}.{name}"', **HEADERS}

@@ -72,7 +72,7 @@ class Bundle:
 def bundle_of(session: Session, blobs: FolderBlobStore, owner: str, conversation_id: str) -> Bundle:
     """Raises `NotFoundError`."""
     conversation = repository.conversation_of(session, owner, conversation_id)
-    rows = repository.turns_of(session, owner, conversation_id)
+    rows = repository.turns_of(session, owner, conversation_id, most=None)
     turns = [StoredTurn(row, repository.events_of(session, owner, row.id)) for row in rows]
     reports = {row.turn_id: row for row in reports_of(session, owner, conversation_id)}
     results = {turn.row.id: turn.results() for turn in turns}
@@ -103,10 +103,11 @@ def bundle_of(session: Session, blobs: FolderBlobStore, owner: str, conversation
 
 
 def _turn(turn: StoredTurn, report: ReportRow | None) -> dict[str, Any]:
-    """A turn with its id as a response, its events as they were stored, and its report if there is one."""
+    """A turn with the ids of responses, its events as they were stored, and its report if there is one."""
+    fields = _fields(turn.row)
     return {
-        **_fields(turn.row),
-        "id": response_id(turn.row.id),
+        **fields,
+        **{name: fields[name] and response_id(fields[name]) for name in ("id", "parent_id", "rerun_of")},
         "claims": [claim.model_dump(mode="json") for claim in turn.claims() or ()],
         "events": [{"sequence": event.sequence, "at": event.at, "event": event.body} for event in turn.events],
         "report": stored_report(report).model_dump(mode="json") if report else None,
