@@ -15,7 +15,12 @@ from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.types import Identifier, Sha256, WireType
 
 CHUNK_BYTES = 2**20
-DOWNLOAD_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
+DOWNLOAD_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Vary": "Authorization",
+}
+"""A browser that several people use keeps what it got with one key from those with another."""
 
 
 class FileObject(WireType):
