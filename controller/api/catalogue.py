@@ -68,12 +68,12 @@ def catalogue_routes(services: Services) -> APIRouter:
     async def invoke(
         name: ToolName, body: DirectCall, request: Request, owner: Annotated[str, Depends(services.owner)]
     ) -> ToolResult:
-        """Run one tool, without planning."""
+        """Run one tool, without planning. The parameter `image` of a tool that has one comes before `file_id`."""
         card = _card(services, name)
         CardValidator(card).check_parameters(body.parameters)
         image = None
-        if body.file_id:
-            image = await services.files.image(owner, body.file_id, slice_of(body.parameters))
+        if file_id := body.parameters.get("image", body.file_id):
+            image = await services.files.image(owner, str(file_id), slice_of(body.parameters))
         if card.needs_image and image is None:
             raise InvalidParametersError(f"{card.title} needs an image: give a file_id.")
         call = ToolCall(
