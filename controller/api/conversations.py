@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StringConstraints
+from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.api.catalogue import Listing
@@ -116,7 +116,7 @@ def conversation_routes(services: Services) -> APIRouter:
 
 def _listed(rows: Sequence[Turn] | Sequence[ConversationItem]) -> Response:
     """What may be long goes out as it was made, without being checked and copied again."""
-    return JSONResponse({"object": "list", "data": rows})
+    return Response(to_json({"object": "list", "data": rows}), media_type="application/json")
 
 
 def _conversation(row: ConversationRow) -> Conversation:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from mmedagent.serving.tool import Tool
 from support.images import ct_bytes
 from support.script import action, answer, plan, rule
 from support.series import brain, nifti_bytes
@@ -68,7 +69,7 @@ class Contract:
 def contract(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contract]:
     slow, stages = SlowTool(), StagesTool()
     stages.release.set()
-    tools = [BoxMaskTool(), BrokenTool(), NothingTool(), EchoTool(), stages, slow]
+    tools: list[Tool] = [BoxMaskTool(), BrokenTool(), NothingTool(), EchoTool(), stages, slow]
     with running_system(tmp_path_factory.mktemp("system"), RULES, tools) as system:
         yield Contract(system, slow)
 

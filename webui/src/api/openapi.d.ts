@@ -137,7 +137,7 @@ export interface paths {
         put?: never;
         /**
          * Invoke
-         * @description Run one tool, without planning.
+         * @description Run one tool, without planning. The parameter `image` of a tool that has one comes before `file_id`.
          */
         post: operations["invoke_v1_tools__name__invoke_post"];
         delete?: never;
