@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PAGE := webui/dist/index.html
+API_TYPES := webui/src/api/openapi.d.ts
 PAGE_SOURCES := $(shell find webui -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check demo ui bench bench-page evaluate screenshots chromium consultation clean
+.PHONY: help install serve test check demo ui types bench bench-page evaluate screenshots chromium consultation clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /' | column -t -s ':'
@@ -51,6 +52,12 @@ ui: $(PAGE) ## build the web page
 
 screenshots: install chromium ## take the pictures of the page that the documentation shows
 	PYTHONPATH=tests $(BIN)/python -m webui.screenshots
+
+types: $(INSTALLED) ## write the page's types of the API anew, after a change of a route
+	test -d webui/node_modules/openapi-typescript || $(BIN)/python hatch_build.py ci
+	mkdir -p build
+	$(BIN)/mmedagent openapi | $(BIN)/python hatch_build.py run --silent types > build/openapi.d.ts
+	mv build/openapi.d.ts $(API_TYPES)
 
 chromium: ## install Debian's Chromium, with which the tests look at the page, where there is none
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \

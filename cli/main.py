@@ -18,6 +18,7 @@ from mmedagent.cli import (
     keys,
     model_conversion,
     models,
+    openapi,
     processes,
     serve,
     tools,
@@ -38,6 +39,7 @@ app.command()(ask.plan)
 app.command()(processes.controller)
 app.command()(processes.planner)
 app.command()(processes.tool)
+app.command()(openapi.openapi)
 app.add_typer(keys.app, name="keys")
 app.add_typer(tools.app, name="tools")
 models.app.command()(model_conversion.convert)

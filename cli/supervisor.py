@@ -23,7 +23,10 @@ STOP_TIMEOUT_S = 35.0
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """A process of the system: `mmedagent` with these arguments, and these variables beside the inherited ones."""
+    """A process of the system: `mmedagent` with these arguments, and these variables beside the inherited ones.
+
+    No file of the working directory is taken for a library.
+    """
 
     name: str
     arguments: Sequence[str]
@@ -56,9 +59,9 @@ class Supervisor:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             started = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "mmedagent.cli", *spec.arguments, env={**os.environ, **spec.environment}
-            )
+            environment = {**os.environ, "PYTHONSAFEPATH": "1", **spec.environment}
+            command = (sys.executable, "-m", "mmedagent.cli", *spec.arguments)
+            process = await asyncio.create_subprocess_exec(*command, env=environment)
             log.info("process started", extra={"child": spec.name, "pid": process.pid})
             code = await self._until_end(process)
             if self._stopping.is_set():

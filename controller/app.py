@@ -12,6 +12,7 @@ from mmedagent.controller.agent import Agent
 from mmedagent.controller.api.catalogue import catalogue_routes
 from mmedagent.controller.api.chat import chat_routes
 from mmedagent.controller.api.conversations import conversation_routes
+from mmedagent.controller.api.document import ERRORS, DocumentedApp
 from mmedagent.controller.api.exports import export_routes
 from mmedagent.controller.api.files import file_routes
 from mmedagent.controller.api.frames import frame_routes
@@ -72,7 +73,9 @@ def create_app(settings: ControllerSettings) -> FastAPI:
             prefetcher.close()
         await database.close()
 
-    app = FastAPI(title="mmedagent", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    app = DocumentedApp(
+        title="mmedagent", version="0.1.0", description=DESCRIPTION, responses=ERRORS, lifespan=lifespan
+    )
     checks = {"/internal/": require_token(settings.worker_token.get_secret_value()), "/v1/": keys.check}
     app.add_middleware(
         GuardMiddleware, hosts=settings.allowed_hosts, checks=checks, max_upload_bytes=settings.max_upload_bytes

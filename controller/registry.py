@@ -23,6 +23,7 @@ from mmedagent.protocol.errors import (
     UnavailableError,
 )
 from mmedagent.protocol.workers import (
+    KEPT_FAILURES,
     Lease,
     PlannerOffer,
     ToolOffer,
@@ -38,7 +39,6 @@ BREAKER_CALLS = 10
 BREAKER_WINDOW_S = 30.0
 BREAKER_PAUSE_S = 5.0
 RETRY_AFTER_S = 2.0
-KEPT_ERRORS = 5
 PLANNER_PREFIX = "planner/"
 NOT_THE_WORKERS_FAULT = (RequestError, OverloadedError, MalformedPlanError, CancelledError)
 """A worker is never dropped for being busy, nor for what it was asked."""
@@ -89,7 +89,7 @@ class Worker:
     completed: int = 0
     failed: int = 0
     health: WorkerHealth | None = None
-    errors: deque[WorkerFailure] = field(default_factory=lambda: deque(maxlen=KEPT_ERRORS))
+    errors: deque[WorkerFailure] = field(default_factory=lambda: deque(maxlen=KEPT_FAILURES))
 
     @property
     def url(self) -> str:

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import EventRow, TurnRow
+from mmedagent.protocol.claims import Claims
 from mmedagent.protocol.events import CallEnded, TurnCompleted
 from mmedagent.protocol.invocation import ToolResult
-from mmedagent.protocol.types import JsonObject
 
 _ENDED = CallEnded.model_fields["type"].default
 _COMPLETED = TurnCompleted.model_fields["type"].default
+_CLAIMS: TypeAdapter[Claims] = TypeAdapter(Claims)
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,10 @@ class StoredTurn:
         outcomes = [body["outcome"] for body in self._bodies(_ENDED)]
         return [ToolResult.model_validate(one) for one in outcomes if one["kind"] == "result"]
 
-    def claims(self) -> list[JsonObject] | None:
+    def claims(self) -> Claims | None:
         """What the answer claims, by place in its text; None for a turn from before claims were made."""
-        return next((body.get("claims") for body in self._bodies(_COMPLETED)), None)
+        stored = next((body.get("claims") for body in self._bodies(_COMPLETED)), None)
+        return None if stored is None else _CLAIMS.validate_python(stored)
 
     def _bodies(self, kind: str) -> Iterator[dict[str, Any]]:
         return (event.body for event in self.events if event.body["type"] == kind)

@@ -30,6 +30,11 @@ JsonSchema = dict[str, Any]
 
 
 class WireType(BaseModel):
-    """Base of everything that crosses a process: frozen, and unknown fields are refused."""
+    """Base of everything that crosses a process: frozen, and unknown fields are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    What is sent has every field, also those that have a default.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True
+    )

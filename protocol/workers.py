@@ -80,6 +80,9 @@ class Prefetch(WireType):
     begun: bool
 
 
+KEPT_FAILURES = 5
+
+
 class WorkerFailure(WireType):
     """When a worker failed, in seconds since the Unix epoch, and how: never with a word of what it was asked."""
 
@@ -104,5 +107,5 @@ class WorkerInfo(WireType):
     completed: Count
     failed: Count
     memory_bytes: ByteCount | None
-    last_errors: tuple[WorkerFailure, ...]
+    last_errors: tuple[WorkerFailure, ...] = Field(max_length=KEPT_FAILURES)
     registered_at: float

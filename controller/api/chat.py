@@ -8,15 +8,17 @@ repeats so much that more would drown the text.
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from mmedagent.controller.api.inputs import Messages, ModelName, understand
 from mmedagent.controller.api.items import items_of
 from mmedagent.controller.api.services import Services
+from mmedagent.controller.api.shapes import OutputItem
 from mmedagent.controller.api.streaming import compact_json, event_stream, finished_turn
 from mmedagent.controller.turns import Question
 from mmedagent.protocol.events import (
@@ -30,7 +32,51 @@ from mmedagent.protocol.events import (
 )
 from mmedagent.serving import sse
 
-NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+class Usage(TypedDict):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Steps(TypedDict):
+    items: list[OutputItem]
+
+
+class ChatAnswer(TypedDict):
+    role: Literal["assistant"]
+    content: str
+    reasoning_content: str
+    mmedagent: Steps
+
+
+class Choice(TypedDict):
+    index: int
+    message: ChatAnswer
+    finish_reason: Literal["stop"]
+    logprobs: None
+
+
+class Head(TypedDict):
+    id: str
+    created: int
+    model: str
+
+
+class ChatCompletion(Head):
+    object: Literal["chat.completion"]
+    choices: list[Choice]
+    usage: Usage
+
+
+NO_USAGE: Usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+TOLD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The completion or, with `stream`, its chunks",
+        "model": ChatCompletion,
+        "content": {sse.MEDIA_TYPE: {}},
+    }
+}
 
 
 class ChatRequest(BaseModel):
@@ -42,7 +88,7 @@ class ChatRequest(BaseModel):
 def chat_routes(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["chat"])
 
-    @router.post("/chat/completions", response_model=None)
+    @router.post("/chat/completions", response_model=None, responses=TOLD)
     async def complete(body: ChatRequest, request: Request, owner: Annotated[str, Depends(services.owner)]) -> Response:
         """Ask with the whole conversation in the request."""
         asked = await understand(services, owner, body.messages)
@@ -70,21 +116,21 @@ class ChatStream:
 
     def __init__(self, turn_id: str, model: str) -> None:
         self._turn_id = turn_id
-        self._head = {"id": f"chatcmpl-{turn_id}", "created": int(time.time()), "model": model}
+        self._head: Head = {"id": f"chatcmpl-{turn_id}", "created": int(time.time()), "model": model}
         self._answered = False
         self._begun = False
         self._ended: list[dict[str, str]] = []
 
-    def completion(self, events: list[TurnEvent]) -> dict[str, Any]:
+    def completion(self, events: list[TurnEvent]) -> ChatCompletion:
         last = events[-1]
         answer, thoughts = (last.answer, last.thoughts) if isinstance(last, TurnCompleted) else ("", "")
-        message = {
+        message: ChatAnswer = {
             "role": "assistant",
             "content": answer,
             "reasoning_content": thoughts,
             "mmedagent": {"items": items_of(self._turn_id, events)},
         }
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+        choice: Choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": NO_USAGE}
 
     def encode(self, stored: StoredEvent) -> bytes:

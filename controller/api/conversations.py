@@ -1,22 +1,26 @@
 """Conversations, in the shape of the OpenAI conversations API, with a list of them and of their turns added."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, Field, StringConstraints
+from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.api.catalogue import Listing
 from mmedagent.controller.api.files import Deleted
-from mmedagent.controller.api.items import Item, error_of, items_of, question_item, response_id, status_of
+from mmedagent.controller.api.items import STATUSES, error_of, items_of, lineage, question_item
 from mmedagent.controller.api.services import Services
+from mmedagent.controller.api.shapes import CallTimes, ConversationItem, Turn
+from mmedagent.controller.naming import response_id
 from mmedagent.controller.record import RecordedTurn, recorded_turns
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import ConversationRow
 from mmedagent.controller.turns import new_conversation, new_conversation_id
 from mmedagent.protocol.errors import NotFoundError
 from mmedagent.protocol.events import CallEnded, CallStarted
-from mmedagent.protocol.types import Identifier
+from mmedagent.protocol.types import Identifier, WireType
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
@@ -38,7 +42,7 @@ class ConversationChange(BaseModel):
     metadata: Metadata | None = None
 
 
-class Conversation(BaseModel):
+class Conversation(WireType):
     id: str
     object: Literal["conversation"] = "conversation"
     created_at: int
@@ -62,10 +66,10 @@ def conversation_routes(services: Services) -> APIRouter:
     async def list_all(
         owner: Annotated[str, Depends(services.owner)],
         query: Annotated[str, Query(max_length=MAX_QUERY_CHARACTERS)] = "",
-    ) -> Listing:
+    ) -> Listing[Conversation]:
         """The newest first. With `query` those that have it in their title or in a question."""
         rows = await services.database.read(lambda session: repository.conversations_of(session, owner, query))
-        return Listing(data=[_conversation(row) for row in rows])
+        return Listing(object="list", data=[_conversation(row) for row in rows])
 
     @router.get("/{conversation_id}")
     async def read(conversation_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Conversation:
@@ -80,23 +84,23 @@ def conversation_routes(services: Services) -> APIRouter:
         row = await services.database.write(lambda session: _change(session, owner, conversation_id, body))
         return _conversation(row)
 
-    @router.get("/{conversation_id}/turns")
-    async def list_turns(conversation_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Listing:
+    @router.get("/{conversation_id}/turns", response_model=Listing[Turn])
+    async def list_turns(conversation_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Response:
         """The turns of all branches, each with its parent; the oldest first."""
-        return Listing(data=await services.database.read(lambda session: _turns(session, owner, conversation_id)))
+        return _listed(await services.database.read(lambda session: _turns(session, owner, conversation_id)))
 
-    @router.get("/{conversation_id}/items")
+    @router.get("/{conversation_id}/items", response_model=Listing[ConversationItem])
     async def list_items(
         conversation_id: Identifier,
         owner: Annotated[str, Depends(services.owner)],
         order: Literal["asc", "desc"] = "desc",
-    ) -> Listing:
+    ) -> Response:
         """Questions, thoughts, tool calls and answers of the branch with the newest turn.
 
         The newest first unless `order` is `asc`.
         """
         items = await services.database.read(lambda session: _items(session, owner, conversation_id))
-        return Listing(data=items if order == "asc" else items[::-1])
+        return _listed(items if order == "asc" else items[::-1])
 
     @router.delete("/{conversation_id}")
     async def delete(conversation_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Deleted:
@@ -108,6 +112,11 @@ def conversation_routes(services: Services) -> APIRouter:
         return Deleted(id=conversation_id, object="conversation.deleted")
 
     return router
+
+
+def _listed(rows: Sequence[Turn] | Sequence[ConversationItem]) -> Response:
+    """What may be long goes out as it was made, without being checked and copied again."""
+    return Response(to_json({"object": "list", "data": rows}), media_type="application/json")
 
 
 def _conversation(row: ConversationRow) -> Conversation:
@@ -123,24 +132,22 @@ def _change(session: Session, owner: str, conversation_id: str, change: Conversa
     return row
 
 
-def _turns(session: Session, owner: str, conversation_id: str) -> list[Item]:
+def _turns(session: Session, owner: str, conversation_id: str) -> list[Turn]:
     repository.conversation_of(session, owner, conversation_id)
     rows = repository.turns_of(session, owner, conversation_id)
     return [_turn(turn) for turn in recorded_turns(session, owner, rows)]
 
 
-def _turn(turn: RecordedTurn) -> Item:
+def _turn(turn: RecordedTurn) -> Turn:
     row, events = turn.row, turn.told()
     return {
         "id": response_id(row.id),
-        "parent": response_id(row.parent_id),
-        "rerun_of": response_id(row.rerun_of),
+        **lineage(row.parent_id, row.rerun_of, turn.started.reused),
         "created_at": row.created_at,
-        "status": status_of(row),
+        "status": STATUSES[row.status],
         "question": row.question,
         "file_id": row.file_id,
         "slice": turn.started.image.slice if turn.started.image else None,
-        "reused": list(turn.started.reused),
         "output": items_of(row.id, events),
         "error": error_of(events),
         "ended_at": None if row.status == "running" else turn.events[-1].at,
@@ -148,9 +155,8 @@ def _turn(turn: RecordedTurn) -> Item:
     }
 
 
-def _call_times(turn: RecordedTurn) -> dict[str, dict[str, float]]:
-    """When each call that was made began and ended, in seconds since the Unix epoch."""
-    times: dict[str, dict[str, float]] = {}
+def _call_times(turn: RecordedTurn) -> dict[str, CallTimes]:
+    times: dict[str, CallTimes] = {}
     for stored in turn.events:
         match stored.event:
             case CallStarted(call_id=call_id):
@@ -162,11 +168,11 @@ def _call_times(turn: RecordedTurn) -> dict[str, dict[str, float]]:
     return times
 
 
-def _items(session: Session, owner: str, conversation_id: str) -> list[Item]:
+def _items(session: Session, owner: str, conversation_id: str) -> list[ConversationItem]:
     repository.conversation_of(session, owner, conversation_id)
     newest = repository.newest_turn_of(session, owner, conversation_id)
     branch = repository.branch_of(session, owner, newest.id) if newest else ()
-    items: list[Item] = []
+    items: list[ConversationItem] = []
     for turn in recorded_turns(session, owner, branch):
         items += [question_item(turn.row), *items_of(turn.row.id, turn.told())]
     return items

@@ -10,7 +10,7 @@ from mmedagent.controller.api.services import Services
 from mmedagent.controller.exports.bundle import bundle_of
 from mmedagent.controller.exports.drawing import Drawing, drawings_of
 from mmedagent.controller.exports.formats import export_formats
-from mmedagent.controller.reports.report import RESPONSE_PREFIX
+from mmedagent.controller.naming import turn_id_of
 from mmedagent.controller.store import repository
 from mmedagent.controller.stored_turn import StoredTurn
 from mmedagent.protocol.errors import NotFoundError
@@ -29,11 +29,11 @@ def export_routes(services: Services) -> APIRouter:
         conversation_id: Identifier, name: FormatName, owner: Annotated[str, Depends(services.owner)]
     ) -> StreamingResponse:
         """The whole conversation: `json`, `zip` with the pictures, or `html` to print."""
+        if name not in formats:
+            raise NotFoundError(f"There is no format {name}; there is: {', '.join(sorted(formats))}.")
         bundle = await services.database.read(
             lambda session: bundle_of(session, services.blobs, owner, conversation_id)
         )
-        if name not in formats:
-            raise NotFoundError(f"There is no format {name}; there is: {', '.join(sorted(formats))}.")
         chosen = formats[name]
         pieces = await asyncio.to_thread(chosen.write, bundle)
         headers = {"Content-Disposition": f'attachment; filename="{conversation_id}.{name}"', **HEADERS}
@@ -42,7 +42,7 @@ def export_routes(services: Services) -> APIRouter:
     @router.get("/responses/{response_id}/overlay.png", response_class=Response)
     async def overlay(response_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Response:
         """Boxes and outlines over the image of a response; the image alone when nothing was found on it."""
-        drawing = await _drawing(services, owner, response_id.removeprefix(RESPONSE_PREFIX))
+        drawing = await _drawing(services, owner, turn_id_of(response_id))
         picture = await asyncio.to_thread(drawing.render, services.blobs.get)
         return Response(picture, media_type="image/png", headers=HEADERS)
 

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Path, UploadFile
 from fastapi.responses import FileResponse
-from pydantic import BaseModel
 
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.store import repository
@@ -13,13 +12,18 @@ from mmedagent.controller.store.models import FileRow
 from mmedagent.imaging.facts import Facts, VolumeInfo
 from mmedagent.imaging.limits import MAX_FILES
 from mmedagent.protocol.invocation import ImageRef
-from mmedagent.protocol.types import Identifier, Sha256
+from mmedagent.protocol.types import Identifier, Sha256, WireType
 
 CHUNK_BYTES = 2**20
-DOWNLOAD_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
+DOWNLOAD_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Vary": "Authorization",
+}
+"""A browser that several people use keeps what it got with one key from those with another."""
 
 
-class FileObject(BaseModel):
+class FileObject(WireType):
     """An uploaded file. `frame` names the display frame: its PNG is the artifact `frame.sha256`.
 
     `volume` tells of the grid of several slices; it is null for single pictures and for cine loops. `has_geometry` says
@@ -39,13 +43,13 @@ class FileObject(BaseModel):
     has_geometry: bool
 
 
-class FileList(BaseModel):
+class FileList(WireType):
     object: Literal["list"] = "list"
     data: list[FileObject]
     has_more: bool = False
 
 
-class Deleted(BaseModel):
+class Deleted(WireType):
     id: str
     object: str
     deleted: bool = True

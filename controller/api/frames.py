@@ -37,7 +37,7 @@ def frame_routes(services: Services) -> APIRouter:
     async def read_pixels(owner: owner_of, file_id: Identifier, index: FrameIndex, request: Request) -> Response:
         """Stored values of a frame: height x width x samples, row by row, little-endian, of the `dtype` of `frames`."""
         row = await files.get(owner, file_id)
-        headers = {**DOWNLOAD_HEADERS, "Vary": "Accept-Encoding"}
+        headers = {**DOWNLOAD_HEADERS, "Vary": "Accept-Encoding, Authorization"}
         if "gzip" in request.headers.get("accept-encoding", "") and (
             packed := await files.frames.packed_pixels(row, index)
         ):

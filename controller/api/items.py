@@ -7,8 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from pydantic import TypeAdapter
+
+from mmedagent.controller.api.shapes import (
+    CallItem,
+    Lineage,
+    MessageItem,
+    OutputItem,
+    OutputText,
+    QuestionImage,
+    QuestionItem,
+    QuestionText,
+    ReasoningItem,
+    ResponseError,
+    ResponseObject,
+    ResponseStatus,
+    SummaryText,
+)
+from mmedagent.controller.naming import response_id
 from mmedagent.controller.store.models import TurnRow
 from mmedagent.protocol.claims import Claims
 from mmedagent.protocol.events import (
@@ -23,27 +40,35 @@ from mmedagent.protocol.events import (
 from mmedagent.protocol.invocation import Outcome, ToolResult, ToolSkipped
 from mmedagent.protocol.types import JsonObject
 
-Item = dict[str, Any]
 SERVER_LABEL = "mmedagent"
-RESPONSE_PREFIX = "resp_"
+STATUSES: dict[str, ResponseStatus] = {
+    "running": "in_progress",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+"""The status of a turn, in OpenAI's words."""
+
+_CLAIMS: TypeAdapter[Claims] = TypeAdapter(Claims)
 
 
-def status_of(turn: TurnRow) -> str:
-    """The status of a turn in OpenAI's words."""
-    return "in_progress" if turn.status == "running" else turn.status
-
-
-def response_id(turn_id: str | None) -> str | None:
-    return turn_id and f"{RESPONSE_PREFIX}{turn_id}"
+def lineage(parent: str | None, rerun_of: str | None, reused: Iterable[str]) -> Lineage:
+    """From the ids of turns and calls."""
+    return {
+        "parent": parent and response_id(parent),
+        "rerun_of": rerun_of and response_id(rerun_of),
+        "reused": list(reused),
+    }
 
 
 def response_object(
     started: TurnStarted,
     created_at: float,
-    status: str = "in_progress",
-    output: Sequence[Item] = (),
-    error: Item | None = None,
-) -> Item:
+    status: ResponseStatus = "in_progress",
+    output: Sequence[OutputItem] = (),
+    error: ResponseError | None = None,
+) -> ResponseObject:
+    origin = lineage(started.parent, started.rerun_of, started.reused)
     return {
         "id": response_id(started.turn_id),
         "object": "response",
@@ -51,7 +76,7 @@ def response_object(
         "status": status,
         "model": started.planner,
         "conversation": {"id": started.conversation_id},
-        "previous_response_id": response_id(started.parent),
+        "previous_response_id": origin["parent"],
         "output": list(output),
         "error": error,
         "incomplete_details": None,
@@ -62,28 +87,23 @@ def response_object(
         "tool_choice": "auto",
         "tools": [],
         "top_p": None,
-        "mmedagent": {
-            "parent": response_id(started.parent),
-            "rerun_of": response_id(started.rerun_of),
-            "reused": list(started.reused),
-        },
+        "mmedagent": origin,
     }
 
 
-def error_of(events: Iterable[TurnEvent]) -> Item | None:
+def error_of(events: Iterable[TurnEvent]) -> ResponseError | None:
     """Why a turn failed, if it did."""
     problem = next((event.problem for event in events if isinstance(event, TurnFailed)), None)
     return {"code": problem.code, "message": problem.detail} if problem else None
 
 
-def reasoning_item(turn_id: str, step: int, text: str) -> Item:
-    summary = [{"type": "summary_text", "text": text}] if text else []
+def reasoning_item(turn_id: str, step: int, text: str) -> ReasoningItem:
+    summary: list[SummaryText] = [{"type": "summary_text", "text": text}] if text else []
     return {"id": f"rs_{turn_id}_{step}", "type": "reasoning", "summary": summary}
 
 
-def call_item(call_id: str, tool: str, parameters: JsonObject, outcome: Outcome | None) -> Item:
-    """A tool call; `output` is the JSON of data, artifacts and provenance."""
-    item: Item = {
+def call_item(call_id: str, tool: str, parameters: JsonObject, outcome: Outcome | None) -> CallItem:
+    item: CallItem = {
         "id": f"mcp_{call_id}",
         "type": "mcp_call",
         "server_label": SERVER_LABEL,
@@ -95,29 +115,34 @@ def call_item(call_id: str, tool: str, parameters: JsonObject, outcome: Outcome 
     }
     if isinstance(outcome, ToolResult):
         kept = outcome.model_dump(mode="json", include={"data", "artifacts", "provenance"})
-        item |= {"output": json.dumps(kept), "status": "completed"}
+        item["output"], item["status"] = json.dumps(kept), "completed"
     elif outcome is not None:
         text = outcome.reason if isinstance(outcome, ToolSkipped) else outcome.message
-        error = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]}
-        item |= {"error": error, "status": "incomplete" if isinstance(outcome, ToolSkipped) else "failed"}
+        item["error"] = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]}
+        item["status"] = "incomplete" if isinstance(outcome, ToolSkipped) else "failed"
     return item
 
 
-def text_part(text: str) -> Item:
+def text_part(text: str) -> OutputText:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def message_item(turn_id: str, text: str, status: str = "completed", claims: Claims = ()) -> Item:
-    """An answer. The extension `mmedagent` has its claims once it is complete."""
-    content = [text_part(text)] if text else []
-    item: Item = {"id": f"msg_{turn_id}", "type": "message", "role": "assistant", "status": status, "content": content}
-    if status == "completed":
-        item["mmedagent"] = {"claims": [claim.model_dump(mode="json") for claim in claims]}
-    return item
+def begun_message(turn_id: str) -> MessageItem:
+    """An answer before its first word."""
+    return {"id": f"msg_{turn_id}", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
 
 
-def question_item(turn: TurnRow) -> Item:
-    content: list[Item] = [{"type": "input_text", "text": turn.question}]
+def message_item(turn_id: str, text: str, claims: Claims) -> MessageItem:
+    return {
+        **begun_message(turn_id),
+        "status": "completed",
+        "content": [text_part(text)] if text else [],
+        "mmedagent": {"claims": _CLAIMS.dump_python(claims, mode="json")},
+    }
+
+
+def question_item(turn: TurnRow) -> QuestionItem:
+    content: list[QuestionText | QuestionImage] = [{"type": "input_text", "text": turn.question}]
     if turn.file_id:
         content.append({"type": "input_image", "file_id": turn.file_id, "detail": "auto"})
     return {
@@ -129,9 +154,9 @@ def question_item(turn: TurnRow) -> Item:
     }
 
 
-def items_of(turn_id: str, events: Iterable[TurnEvent]) -> list[Item]:
+def items_of(turn_id: str, events: Iterable[TurnEvent]) -> list[OutputItem]:
     """The output items of a turn from its stored events, in the order in which they began."""
-    items: dict[str, Item] = {}
+    items: dict[str, OutputItem] = {}
     parameters: dict[str, JsonObject] = {}
     step = 1
     for event in events:
@@ -147,11 +172,11 @@ def items_of(turn_id: str, events: Iterable[TurnEvent]) -> list[Item]:
                 _add(items, call_item(outcome.call_id, outcome.tool, given, outcome))
             case TurnCompleted():
                 _add(items, reasoning_item(turn_id, step, event.thoughts))
-                _add(items, message_item(turn_id, event.answer, claims=event.claims))
+                _add(items, message_item(turn_id, event.answer, event.claims))
             case _:
                 continue
     return list(items.values())
 
 
-def _add(items: dict[str, Item], item: Item) -> None:
+def _add(items: dict[str, OutputItem], item: OutputItem) -> None:
     items[item["id"]] = item

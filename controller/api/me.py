@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
 
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.keys import Caller
+from mmedagent.protocol.types import WireType
 
 
-class Me(BaseModel):
+class Me(WireType):
     """`owner` is whose files and conversations the caller sees, `name` the name of the key."""
 
     owner: str

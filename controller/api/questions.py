@@ -19,8 +19,8 @@ from mmedagent.controller.api.inputs import (
     ModelName,
     understand,
 )
-from mmedagent.controller.api.items import RESPONSE_PREFIX
 from mmedagent.controller.api.services import Services
+from mmedagent.controller.naming import turn_id_of
 from mmedagent.controller.record import RecordedTurn, recorded_turn
 from mmedagent.controller.rerun import make_rerun
 from mmedagent.controller.store import repository
@@ -138,10 +138,6 @@ async def rerun_question(services: Services, owner: str, response_id: str, body:
         background=body.background,
         find_image=partial(services.files.image, owner),
     )
-
-
-def turn_id_of(response_id: str) -> str:
-    return response_id.removeprefix(RESPONSE_PREFIX)
 
 
 async def recorded(services: Services, owner: str, response_id: str) -> RecordedTurn:

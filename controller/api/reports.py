@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from mmedagent.controller.api.services import Services
 from mmedagent.controller.keys import Caller
+from mmedagent.controller.naming import turn_id_of
 from mmedagent.controller.reports.desk import ReportDesk
-from mmedagent.controller.reports.report import RESPONSE_PREFIX, Report, ReportEdit, State
+from mmedagent.controller.reports.report import Report, ReportEdit, State
 from mmedagent.protocol.errors import InvalidRequestError, PreconditionFailedError
 from mmedagent.protocol.types import Identifier
 
@@ -29,7 +30,7 @@ def report_routes(services: Services) -> APIRouter:
     @router.get("")
     async def read(response_id: Identifier, caller: caller_of, response: Response) -> Report:
         """The report on a response; a draft made from its answer while nobody has changed it."""
-        return _tagged(response, await desk.read(caller.owner, _turn_id(response_id)))
+        return _tagged(response, await desk.read(caller.owner, turn_id_of(response_id)))
 
     @router.put("")
     async def edit(
@@ -39,20 +40,16 @@ def report_routes(services: Services) -> APIRouter:
         revision = _revision(if_match)
         if revision is None:
             raise InvalidRequestError("Send the ETag of the report that you read as If-Match.")
-        return _tagged(response, await desk.edit(caller.owner, _turn_id(response_id), revision, body))
+        return _tagged(response, await desk.edit(caller.owner, turn_id_of(response_id), revision, body))
 
     @router.post("/state")
     async def move(
         response_id: Identifier, body: NewState, caller: caller_of, response: Response, if_match: IfMatch = None
     ) -> Report:
         """Review a draft, or sign what is reviewed, in the name of the key. A signed report never changes."""
-        return _tagged(response, await desk.move(caller, _turn_id(response_id), body.state, _revision(if_match)))
+        return _tagged(response, await desk.move(caller, turn_id_of(response_id), body.state, _revision(if_match)))
 
     return router
-
-
-def _turn_id(response_id: str) -> str:
-    return response_id.removeprefix(RESPONSE_PREFIX)
 
 
 def _revision(if_match: str | None) -> int | None:

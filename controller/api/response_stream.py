@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmedagent.controller.api.items import (
-    Item,
+    begun_message,
     call_item,
     error_of,
     items_of,
@@ -15,6 +15,7 @@ from mmedagent.controller.api.items import (
     response_object,
     text_part,
 )
+from mmedagent.controller.api.shapes import OutputItem, ResponseError, ResponseStatus
 from mmedagent.protocol.errors import CancelledError
 from mmedagent.protocol.events import (
     AnswerWritten,
@@ -140,7 +141,7 @@ class ResponseStream:
         yield self._done(item)
 
     def _write(self, text: str) -> Iterator[StreamEvent]:
-        item = message_item(self._turn_id, "", "in_progress")
+        item = begun_message(self._turn_id)
         place = self._place(item)
         if self._answer is None:
             self._answer = ""
@@ -153,7 +154,7 @@ class ResponseStream:
         plans = sum(isinstance(one, PlanMade) for one in self._events)
         yield from self._think_through(plans + 1, event.thoughts)
         yield from self._write(event.answer) if self._answer is None else NOTHING
-        item = message_item(self._turn_id, event.answer, claims=event.claims)
+        item = message_item(self._turn_id, event.answer, event.claims)
         place = {**self._place(item), "content_index": 0}
         yield {"type": "response.output_text.done", **place, "text": event.answer, "logprobs": []}
         yield {"type": "response.content_part.done", **place, "part": text_part(event.answer)}
@@ -161,16 +162,16 @@ class ResponseStream:
         self._finish("completed", None)
         yield {"type": "response.completed", "response": self.response}
 
-    def _finish(self, status: str, error: Item | None) -> None:
+    def _finish(self, status: ResponseStatus, error: ResponseError | None) -> None:
         output = items_of(self._turn_id, self._events)
         self.response = {**self.response, "status": status, "error": error, "output": output}
 
-    def _place(self, item: Item) -> StreamEvent:
+    def _place(self, item: OutputItem) -> StreamEvent:
         index = self._indexes.setdefault(item["id"], len(self._indexes))
         return {"item_id": item["id"], "output_index": index}
 
-    def _added(self, item: Item) -> StreamEvent:
+    def _added(self, item: OutputItem) -> StreamEvent:
         return {"type": "response.output_item.added", "output_index": self._place(item)["output_index"], "item": item}
 
-    def _done(self, item: Item) -> StreamEvent:
+    def _done(self, item: OutputItem) -> StreamEvent:
         return {"type": "response.output_item.done", "output_index": self._place(item)["output_index"], "item": item}

@@ -6,31 +6,41 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from mmedagent.controller.api.items import Item, error_of, items_of, response_object, status_of
+from mmedagent.controller.api.document import STREAM_EVENT
+from mmedagent.controller.api.items import STATUSES, error_of, items_of, response_object
 from mmedagent.controller.api.questions import (
     RerunRequest,
     ResponseRequest,
     question_of,
     recorded,
     rerun_question,
-    turn_id_of,
 )
 from mmedagent.controller.api.response_stream import PLACES, ResponseStream
 from mmedagent.controller.api.services import Services
+from mmedagent.controller.api.shapes import ResponseObject
 from mmedagent.controller.api.streaming import begun_turn, compact_json, event_stream, finished_turn, replayed
 from mmedagent.controller.live import LiveTurn
+from mmedagent.controller.naming import turn_id_of
 from mmedagent.controller.record import LAST_SEQUENCE, RecordedTurn
 from mmedagent.protocol.events import StoredEvent
 from mmedagent.protocol.types import Identifier
 from mmedagent.serving import sse
 
 MAX_SEQUENCE_NUMBER = LAST_SEQUENCE * PLACES
+TOLD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The response or, with `stream`, its events",
+        "model": ResponseObject,
+        "content": {sse.MEDIA_TYPE: STREAM_EVENT},
+    }
+}
+"""What the routes answer that begin a turn or tell of one."""
 
 
 def response_routes(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["responses"])
 
-    @router.post("/responses", response_model=None)
+    @router.post("/responses", response_model=None, responses=TOLD)
     async def create_response(
         body: ResponseRequest, request: Request, owner: Annotated[str, Depends(services.owner)]
     ) -> Response:
@@ -41,7 +51,7 @@ def response_routes(services: Services) -> APIRouter:
         live = await services.turns.start(await question_of(services, owner, body))
         return await _told(live, body.stream, body.background, request)
 
-    @router.get("/responses/{response_id}", response_model=None)
+    @router.get("/responses/{response_id}", response_model=None, responses=TOLD)
     async def read_response(
         response_id: Identifier,
         owner: Annotated[str, Depends(services.owner)],
@@ -60,17 +70,15 @@ def response_routes(services: Services) -> APIRouter:
         shown = ResponseStream(turn.started, turn.events[0].at)
         return event_stream(replayed(turn.events), _encoder(shown, after))
 
-    @router.post("/responses/{response_id}/cancel")
-    async def cancel_response(
-        response_id: Identifier, owner: Annotated[str, Depends(services.owner)]
-    ) -> dict[str, Any]:
+    @router.post("/responses/{response_id}/cancel", response_model=ResponseObject)
+    async def cancel_response(response_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Response:
         """Stop a response, down to the tools at work. One that has ended stays as it is."""
         if live := services.turns.live(owner, turn_id_of(response_id)):
             live.cancel()
             await live.ended()
-        return _response_of(await recorded(services, owner, response_id))
+        return JSONResponse(_response_of(await recorded(services, owner, response_id)))
 
-    @router.post("/responses/{response_id}/rerun", response_model=None)
+    @router.post("/responses/{response_id}/rerun", response_model=None, responses=TOLD)
     async def rerun_response(
         response_id: Identifier,
         body: RerunRequest,
@@ -96,10 +104,10 @@ async def _told(live: LiveTurn, stream: bool, background: bool, request: Request
     return JSONResponse(response_object(live.started, live.created_at, "completed", output))
 
 
-def _response_of(turn: RecordedTurn) -> Item:
+def _response_of(turn: RecordedTurn) -> ResponseObject:
     events = turn.told()
     output = items_of(turn.row.id, events)
-    return response_object(turn.started, turn.events[0].at, status_of(turn.row), output, error_of(events))
+    return response_object(turn.started, turn.events[0].at, STATUSES[turn.row.status], output, error_of(events))
 
 
 def _encoder(stream: ResponseStream, after: int | None = None) -> Callable[[StoredEvent], bytes]:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.exports.drawing import Drawing, drawings_of
-from mmedagent.controller.reports.report import RESPONSE_PREFIX, stored_report
+from mmedagent.controller.naming import response_id
+from mmedagent.controller.reports.report import stored_report
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import Base, FileRow, ReportRow
 from mmedagent.controller.store.reports import reports_of
@@ -71,7 +72,7 @@ class Bundle:
 def bundle_of(session: Session, blobs: FolderBlobStore, owner: str, conversation_id: str) -> Bundle:
     """Raises `NotFoundError`."""
     conversation = repository.conversation_of(session, owner, conversation_id)
-    rows = repository.turns_of(session, owner, conversation_id)
+    rows = repository.turns_of(session, owner, conversation_id, most=None)
     turns = [StoredTurn(row, repository.events_of(session, owner, row.id)) for row in rows]
     reports = {row.turn_id: row for row in reports_of(session, owner, conversation_id)}
     results = {turn.row.id: turn.results() for turn in turns}
@@ -93,7 +94,7 @@ def bundle_of(session: Session, blobs: FolderBlobStore, owner: str, conversation
     }
     there = {picture.sha256 for picture in pictures}
     overlays = [
-        Overlay(turn_id, f"overlays/{RESPONSE_PREFIX}{turn_id}-{number}.png", drawing)
+        Overlay(turn_id, f"overlays/{response_id(turn_id)}-{number}.png", drawing)
         for turn_id, found in results.items()
         for number, drawing in enumerate(drawings_of(found), start=1)
         if drawing.frame_sha256 in there
@@ -102,11 +103,12 @@ def bundle_of(session: Session, blobs: FolderBlobStore, owner: str, conversation
 
 
 def _turn(turn: StoredTurn, report: ReportRow | None) -> dict[str, Any]:
-    """A turn with its id as a response, its events as they were stored, and its report if there is one."""
+    """A turn with the ids of responses, its events as they were stored, and its report if there is one."""
+    fields = _fields(turn.row)
     return {
-        **_fields(turn.row),
-        "id": f"{RESPONSE_PREFIX}{turn.row.id}",
-        "claims": turn.claims() or [],
+        **fields,
+        **{name: fields[name] and response_id(fields[name]) for name in ("id", "parent_id", "rerun_of")},
+        "claims": [claim.model_dump(mode="json") for claim in turn.claims() or ()],
         "events": [{"sequence": event.sequence, "at": event.at, "event": event.body} for event in turn.events],
         "report": stored_report(report).model_dump(mode="json") if report else None,
     }

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mmedagent.controller.exports.bundle import Bundle
-from mmedagent.controller.reports.report import RESPONSE_PREFIX
+from mmedagent.controller.naming import turn_id_of
 from mmedagent.protocol.errors import RequestError, TooLargeError
 
 MAX_BYTES = 64 * 2**20
@@ -110,7 +110,7 @@ def _turn(turn: dict[str, Any], album: _Album) -> dict[str, Any]:
         "calls": sorted(calls, key=lambda call: int(call["number"])),
         "problem": next((body["problem"]["detail"] for body in _bodies(turn, "turn.failed")), None),
         "frames": album.frames(turn["file_id"]),
-        "overlays": album.overlays(turn["id"].removeprefix(RESPONSE_PREFIX)),
+        "overlays": album.overlays(turn_id_of(turn["id"])),
     }
 
 

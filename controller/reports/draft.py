@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
 from mmedagent.controller.reports.report import Section, SectionName, Sentence
 from mmedagent.controller.reports.sentences import Span, sentences_of
 from mmedagent.controller.stored_turn import StoredTurn
+from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.invocation import ToolResult
-from mmedagent.protocol.types import JsonObject
+from mmedagent.protocol.types import Text
 
 SECTIONS: tuple[SectionName, ...] = ("findings", "impression")
 _MUST_HOLD = {"number", "finding"}
@@ -27,7 +28,7 @@ _CONCLUDES = re.compile(
 class WrittenSentence(BaseModel):
     """A sentence that a tool wrote for a report, with the probability in [0, 1] of the finding behind it."""
 
-    text: str
+    text: Text
     section: Literal["findings", "impression"]
     probability: float | None = None
 
@@ -48,12 +49,11 @@ def draft_of(turn: StoredTurn) -> list[Section]:
     return [Section(name=name, sentences=[one for of, one in [*found, *answer] if of == name]) for name in SECTIONS]
 
 
-def numbers_outside(text: str, claims: Sequence[JsonObject]) -> bool:
+def numbers_outside(text: str, claims: Sequence[Claim]) -> bool:
     """Whether the text has a number that none of its claims covers. The marker of an action, [1], is none."""
     hidden = _MARKER.sub(lambda found: " " * len(found.group()), text)
-    covered = [(int(str(claim["start"])), int(str(claim["end"]))) for claim in claims]
     return any(
-        not any(start <= found.start() and found.end() <= end for start, end in covered)
+        not any(claim.start <= found.start() and found.end() <= claim.end for claim in claims)
         for found in re.finditer(r"\d+(?:[.,]\d+)*", hidden)
     )
 
@@ -69,19 +69,22 @@ def _written(result: ToolResult) -> Iterator[tuple[SectionName, Sentence]]:
             yield written.section, Sentence(text=written.text, claims=[claim], supported=True)
 
 
-def _claim(result: ToolResult, written: WrittenSentence, index: int) -> JsonObject:
-    origin = result.provenance.model_dump(mode="json")
-    return {
-        "start": 0,
-        "end": len(written.text),
-        "text": written.text,
-        "kind": "finding",
-        "supported": True,
-        "call_id": result.call_id,
-        "field": f"/sentences/{index}",
-        "score": written.probability,
-        **{name: origin[name] for name in ("tool", "version", "checkpoint_sha256", "input_sha256")},
-    }
+def _claim(result: ToolResult, written: WrittenSentence, index: int) -> Claim:
+    origin = result.provenance
+    return Claim(
+        start=0,
+        end=len(written.text),
+        text=written.text,
+        kind="finding",
+        supported=True,
+        call_id=result.call_id,
+        field=f"/sentences/{index}",
+        tool=origin.tool,
+        version=origin.version,
+        checkpoint_sha256=origin.checkpoint_sha256,
+        input_sha256=origin.input_sha256,
+        score=written.probability,
+    )
 
 
 def _answered(turn: StoredTurn) -> Iterator[tuple[SectionName, Sentence]]:
@@ -100,19 +103,18 @@ def _answered(turn: StoredTurn) -> Iterator[tuple[SectionName, Sentence]]:
         yield heading or name, _sentence(span, claims)
 
 
-def _sentence(span: Span, claims: Sequence[JsonObject] | None) -> Sentence:
+def _sentence(span: Span, claims: Sequence[Claim] | None) -> Sentence:
     if claims is None:
         return Sentence(text=span.text, supported=not numbers_outside(span.text, []))
-    inside = [_moved(claim, span) for claim in claims if span.start <= int(str(claim["start"])) < span.end]
-    supported = all(claim["supported"] for claim in inside if claim["kind"] in _MUST_HOLD)
+    inside = [_moved(claim, span) for claim in claims if span.start <= claim.start < span.end]
+    supported = all(claim.supported for claim in inside if claim.kind in _MUST_HOLD)
     return Sentence(text=span.text, claims=inside, supported=supported)
 
 
-def _moved(claim: JsonObject, span: Span) -> JsonObject:
+def _moved(claim: Claim, span: Span) -> Claim:
     """A claim about the answer as one about a sentence of it."""
-    places: Any = claim
-    end = min(places["end"], span.end) - span.start
-    return {**claim, "start": places["start"] - span.start, "end": end}
+    start, end = claim.start - span.start, min(claim.end, span.end) - span.start
+    return claim.model_copy(update={"start": start, "end": end, "text": span.text[start:end]})
 
 
 def _plain(text: str) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import Any
 
 from mmedagent.controller.reports.draft import SECTIONS, numbers_outside
 from mmedagent.controller.reports.report import ReportEdit, Section, Sentence
-from mmedagent.protocol.types import JsonObject
+from mmedagent.protocol.claims import Claim
 
 _WORD = re.compile(r"[-−+]?\d+(?:[.,]\d+)*|\w+|[^\w\s]")
 _DENIAL = re.compile(r"\b(?:no|not|non|none|never|without|absent|negative|unlikely|cannot|\w+n['’]t)\b", re.IGNORECASE)
@@ -47,11 +46,11 @@ def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str | None
 def _changed(was: Sentence | None, text: str) -> Sentence:
     claims = list(_standing(was, text)) if was else []
     whole = was is not None and 0 < len(claims) == len(was.claims)
-    supported = whole and all(claim["supported"] for claim in claims) and not numbers_outside(text, claims)
+    supported = whole and all(claim.supported for claim in claims) and not numbers_outside(text, claims)
     return Sentence(text=text, claims=claims, supported=supported, edited=True)
 
 
-def _standing(was: Sentence, text: str) -> Iterator[JsonObject]:
+def _standing(was: Sentence, text: str) -> Iterator[Claim]:
     """The claims whose words are still there, each with the word behind it (a unit), at their new place.
 
     A finding does not stand when the number of denials in the sentence changed.
@@ -61,16 +60,15 @@ def _standing(was: Sentence, text: str) -> Iterator[JsonObject]:
     blocks = matcher.get_matching_blocks()
     same_stance = len(_DENIAL.findall(was.text)) == len(_DENIAL.findall(text))
     for claim in was.claims:
-        if claim["kind"] == "finding" and not same_stance:
+        if claim.kind == "finding" and not same_stance:
             continue
-        places: Any = claim
-        start, end = places["start"], places["end"]
-        words = [index for index, one in enumerate(old) if one.start() < end and start < one.end()]
+        words = [index for index, one in enumerate(old) if one.start() < claim.end and claim.start < one.end()]
         if not words:
             continue
         first, last = words[0], min(words[-1] + 1, len(old) - 1)
         block = next((one for one in blocks if one.a <= first and last < one.a + one.size), None)
         if block is not None:
             moved_first, moved_last = (new[index - block.a + block.b] for index in (first, words[-1]))
-            begin = moved_first.start() + max(0, start - old[first].start())
-            yield {**claim, "start": begin, "end": moved_last.end() - max(0, old[words[-1]].end() - end)}
+            start = moved_first.start() + max(0, claim.start - old[first].start())
+            end = moved_last.end() - max(0, old[words[-1]].end() - claim.end)
+            yield claim.model_copy(update={"start": start, "end": end, "text": text[start:end]})

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
+from mmedagent.controller.naming import response_id
 from mmedagent.controller.store.models import ReportRow
-from mmedagent.protocol.types import MAX_TEXT, JsonObject
+from mmedagent.protocol.claims import Claim
+from mmedagent.protocol.types import MAX_TEXT, WireType
 
-RESPONSE_PREFIX = "resp_"
 SectionName = Literal["findings", "impression"]
 State = Literal["draft", "reviewed", "signed"]
 MAX_SENTENCES = 10_000
@@ -19,7 +20,7 @@ MAX_SENTENCES = 10_000
 MAX_CHARACTERS = 200_000
 
 
-class Sentence(BaseModel):
+class Sentence(WireType):
     """A sentence with the claims in it, whose `start` and `end` count from the beginning of the sentence.
 
     It is `supported` when every number and finding in it comes from a stored result, and `edited` when a person wrote
@@ -27,17 +28,17 @@ class Sentence(BaseModel):
     """
 
     text: str
-    claims: list[JsonObject] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)
     supported: bool
     edited: bool = False
 
 
-class Section(BaseModel):
+class Section(WireType):
     name: SectionName
     sentences: list[Sentence]
 
 
-class Report(BaseModel):
+class Report(WireType):
     """A report on a response. `revision` is 0 until it is stored; times are in seconds since the Unix epoch."""
 
     id: str
@@ -89,4 +90,4 @@ def drafted_report(turn_id: str, sections: Sequence[Section]) -> Report:
 
 
 def _report(turn_id: str, **fields: Any) -> Report:
-    return Report.model_validate({"id": f"rep_{turn_id}", "response_id": f"{RESPONSE_PREFIX}{turn_id}", **fields})
+    return Report.model_validate({"id": f"rep_{turn_id}", "response_id": response_id(turn_id), **fields})

@@ -22,13 +22,15 @@ MAX_BATCH = 256
 class Database:
     """Runs functions of a session in threads. Writes are in the order in which they were asked for.
 
-    A single writer suits SQLite, which locks the whole file, and lets a hundred turns share one disk flush.
+    A single writer suits SQLite, which locks the whole file, and lets a hundred turns share one disk flush. It has a
+    thread of its own, so that turns go on however many long reads there are.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = _create_engine(url)
         self._writes: asyncio.Queue[tuple[Callable[[Session], Any], asyncio.Future[Any]]] = asyncio.Queue()
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="database")
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="database")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._writer: asyncio.Task[None] | None = None
 
     def migrate(self) -> None:
@@ -46,11 +48,12 @@ class Database:
         await self._writes.join()
         if self._writer:
             self._writer.cancel()
-        self._threads.shutdown()
+        self._readers.shutdown()
+        self._writing.shutdown()
         self._engine.dispose()
 
     async def read(self, query: Callable[[Session], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
 
     def post(self, change: Callable[[Session], T]) -> asyncio.Future[T]:
         """Queue a change. The future is done when it is committed; whoever needs to know awaits it."""
@@ -73,7 +76,7 @@ class Database:
             batch = [await self._writes.get()]
             while not self._writes.empty() and len(batch) < MAX_BATCH:
                 batch.append(self._writes.get_nowait())
-            results = await loop.run_in_executor(self._threads, self._commit, [change for change, _ in batch])
+            results = await loop.run_in_executor(self._writing, self._commit, [change for change, _ in batch])
             for (_, done), result in zip(batch, results, strict=True):
                 self._writes.task_done()
                 if done.cancelled():

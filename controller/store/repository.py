@@ -123,10 +123,10 @@ def turn_of(session: Session, owner: str, turn_id: str) -> TurnRow:
     return row
 
 
-def turns_of(session: Session, owner: str, conversation_id: str) -> Sequence[TurnRow]:
-    """The newest turns of a conversation, of all branches; the oldest of them first."""
+def turns_of(session: Session, owner: str, conversation_id: str, most: int | None = MAX_ROWS) -> Sequence[TurnRow]:
+    """The newest turns of a conversation, of all branches; the oldest of them first. None of `most` is all of them."""
     rows = sa.select(TurnRow).where(TurnRow.owner == owner, TurnRow.conversation_id == conversation_id)
-    return session.scalars(rows.order_by(TurnRow.created_at.desc()).limit(MAX_ROWS)).all()[::-1]
+    return session.scalars(rows.order_by(TurnRow.created_at.desc()).limit(most)).all()[::-1]
 
 
 def newest_turn_of(session: Session, owner: str, conversation_id: str) -> TurnRow | None:

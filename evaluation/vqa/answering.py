@@ -58,9 +58,8 @@ class PanelAnswers:
         uploaded = self._http.post("files", files={"file": ("image", case.images()[0])}).raise_for_status()
         file_id = _field(uploaded, lambda answer: str(answer["id"]))
         try:
-            parameters = {"question": case.question, "image": file_id}
             options = {"options": [*case.options]} if case.options else {}
-            body = {"parameters": {**parameters, **options}}
+            body = {"file_id": file_id, "parameters": {"question": case.question, **options}}
             response = self._http.post("tools/consultation/invoke", json=body).raise_for_status()
         finally:
             self._http.delete(f"files/{file_id}")

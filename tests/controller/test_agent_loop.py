@@ -196,6 +196,13 @@ def test_a_tool_can_be_called_without_the_planner(system: System) -> None:
     assert_problem(foreign, 404, "not_found")
 
 
+def test_the_image_of_a_direct_call_can_be_a_parameter(system: System) -> None:
+    called = system.http.post("/v1/tools/echo/invoke", json={"parameters": {"image": "file-mine"}})
+    assert len(called.json()["provenance"]["input_sha256"]) == 2
+    body = {"parameters": {"image": "file-foreign"}, "file_id": "file-mine"}
+    assert_problem(system.http.post("/v1/tools/echo/invoke", json=body), 404, "not_found")
+
+
 def test_without_a_planner_nothing_is_asked(tmp_path_factory: pytest.TempPathFactory) -> None:
     with running_controller(tmp_path_factory.mktemp("alone")) as alone:
         for path, key in (("responses", "input"), ("chat/completions", "messages"), ("plans", "messages")):

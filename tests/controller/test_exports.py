@@ -118,6 +118,7 @@ def test_the_json_has_everything_that_is_stored(system: System, told: dict[str, 
     assert document["conversation"]["id"] == told["id"]
     first, second = document["turns"]
     assert [first["id"], second["id"]] == [told["first"]["id"], told["second"]["id"]]
+    assert (first["parent_id"], second["parent_id"]) == (None, first["id"])
     assert (first["question"], first["file_id"]) == (f"outline {HOSTILE}", told["file"])
     kinds = [event["event"]["type"] for event in first["events"]]
     assert kinds == ["turn.started", "plan.completed", "call.started", "call.ended", "turn.completed"]

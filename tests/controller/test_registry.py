@@ -12,7 +12,6 @@ from mmedagent.controller.registry import (
     BREAKER_PAUSE_S,
     BREAKER_RUN,
     BREAKER_WINDOW_S,
-    KEPT_ERRORS,
     Breaker,
     Registry,
     Worker,
@@ -28,7 +27,14 @@ from mmedagent.protocol.errors import (
     UnavailableError,
     WorkerError,
 )
-from mmedagent.protocol.workers import PlannerCard, PlannerOffer, ToolOffer, WorkerHealth, WorkerRegistration
+from mmedagent.protocol.workers import (
+    KEPT_FAILURES,
+    PlannerCard,
+    PlannerOffer,
+    ToolOffer,
+    WorkerHealth,
+    WorkerRegistration,
+)
 from support.tools import make_card
 
 LEASE_S = 6.0
@@ -104,11 +110,11 @@ def test_a_worker_is_shown_with_what_it_told_last_and_its_last_failures(registry
     assert (one.info().queued, one.info().memory_bytes, one.info().last_errors) == (0, None, ())
     registry.renew(lease.worker_id, WorkerHealth(status="ready", in_flight=1, queued=3, memory_bytes=2**30))
     assert (one.info().queued, one.info().memory_bytes) == (3, 2**30)
-    for _ in range(KEPT_ERRORS):
+    for _ in range(KEPT_FAILURES):
         fail(one, WorkerError("The scan of file-1 failed."))
     fail(one, DeadlineError("It took too long."))
     errors = one.info().last_errors
-    assert [error.code for error in errors] == ["deadline_exceeded"] + ["worker_failed"] * (KEPT_ERRORS - 1)
+    assert [error.code for error in errors] == ["deadline_exceeded"] + ["worker_failed"] * (KEPT_FAILURES - 1)
     assert "file-1" not in one.info().model_dump_json()
     assert errors[0].at >= errors[-1].at > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -19,11 +20,12 @@ from sqlalchemy.orm import Session
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.database import Database
 from mmedagent.controller.store.models import ArtifactRow, Base, ConversationRow, EventRow, FileRow, TurnRow
+from mmedagent.controller.store.repository import MAX_ROWS
 from mmedagent.protocol.errors import NotFoundError
 from support.images import png_bytes
 from support.script import action, answer, plan, rule
 from support.system import System, running_controller, running_system
-from support.tools import EchoTool, MaskTool, SlowTool, wait_until
+from support.tools import PATIENCE_S, EchoTool, MaskTool, SlowTool, wait_until
 
 OWNER, OTHER = "local", "somebody else"
 SHA = "0" * 64
@@ -170,6 +172,28 @@ async def test_a_change_that_fails_harms_no_other_and_the_writer_goes_on(databas
             await failed
     rows = await database.read(lambda session: repository.turns_of(session, OWNER, "conv_1"))
     assert [row.id for row in rows] == ["turn_1", "turn_2", "turn_3", "turn_5"]
+
+
+async def test_the_newest_turns_are_listed_and_all_of_them_where_that_is_wanted(database: Database) -> None:
+    await database.write(add_rows)
+    for number in range(2, MAX_ROWS + 2):
+        database.post(partial(add, row=turn_row(f"turn_{number}")))
+    await database.write(lambda _: None)
+    newest = await database.read(lambda session: repository.turns_of(session, OWNER, "conv_1"))
+    every = await database.read(lambda session: repository.turns_of(session, OWNER, "conv_1", most=None))
+    assert (newest[0].id, newest[-1].id, len(newest)) == ("turn_2", f"turn_{MAX_ROWS + 1}", MAX_ROWS)
+    assert [turn.id for turn in every] == ["turn_1", *(turn.id for turn in newest)]
+
+
+async def test_writes_do_not_wait_for_long_reads(database: Database) -> None:
+    go_on = threading.Event()
+    reads = [asyncio.create_task(database.read(lambda _: go_on.wait(PATIENCE_S))) for _ in range(16)]
+    try:
+        await asyncio.wait_for(database.write(add_rows), PATIENCE_S / 2)
+        assert not any(read.done() for read in reads)
+    finally:
+        go_on.set()
+    assert all(await asyncio.gather(*reads))
 
 
 async def test_many_writes_at_once_are_all_kept_in_order(database: Database) -> None:

@@ -212,4 +212,7 @@ def test_pixels_are_packed_for_those_who_can_unpack(desk: Desk) -> None:
     assert packed.headers["content-encoding"] == "gzip"
     assert plain.content == packed.content
     assert int(packed.headers["content-length"]) < len(plain.content) == 2 * 128 * 96
-    assert all("immutable" in answer.headers["cache-control"] for answer in (plain, packed))
+    shown = desk.system.http.get(url.removesuffix("/pixels"))
+    for answer in (plain, packed, shown):
+        assert "immutable" in answer.headers["cache-control"]
+        assert "authorization" in answer.headers["vary"].lower()

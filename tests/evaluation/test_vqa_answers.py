@@ -11,12 +11,16 @@ import httpx
 import pytest
 from fastapi import FastAPI, HTTPException, Request
 
-from mmedagent.evaluation.vqa.answering import ChatAnswers, answered, read_results
+from mmedagent.evaluation.vqa.answering import ChatAnswers, PanelAnswers, answered, read_results
 from mmedagent.evaluation.vqa.benchmarks import benchmark_of
 from mmedagent.evaluation.vqa.scores import Result, judged, resampled, scores
+from mmedagent.protocol.consultation import read_reply
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.serving.run import BackgroundServer
 from support import vqa_files
+from support.doctors import because, panel_of, says, speakers, write_panel
+from support.script import answer, rule
+from support.system import running_system
 
 
 class Respondent:
@@ -84,6 +88,22 @@ def test_a_stopped_run_goes_on_and_asks_again_what_failed(
     assert [one is None for one in ask_all(tmp_path, answers)] == [False, False]
     assert len(respondent.asked) == asked + 1
     assert [one.id for one in read_results(tmp_path / "results.jsonl")] == ["7", "9"]
+
+
+def test_the_panel_is_asked_about_the_picture(tmp_path: Path) -> None:
+    vqa_files.slake(tmp_path)
+    doctors = speakers(says(because("lung")), says(because("lung")))
+    panel = panel_of(write_panel(tmp_path, ["s1"]), doctors)
+    with (
+        running_system(tmp_path / "system", [rule("", answer("Fine."))], [panel]) as system,
+        httpx.Client(base_url=f"{system.url}/v1", trust_env=False, timeout=60) as http,
+    ):
+        (lung, _) = benchmark_of("slake").cases(tmp_path, "test")
+        reply = read_reply(PanelAnswers(http)(lung))
+        assert system.http.get("/v1/files").json()["data"] == []
+    assert reply is not None
+    assert reply.answer == "lung"
+    assert [task.case.image is not None for task in doctors["s1"].tasks] == [True]
 
 
 def test_another_file_is_not_taken_for_results(tmp_path: Path) -> None:

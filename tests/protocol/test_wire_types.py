@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from mmedagent.protocol import card, events, invocation, plan, workers
+from mmedagent.protocol import card, claims, completion, consultation, events, invocation, plan, workers
 from mmedagent.protocol.errors import (
     MAX_DETAIL,
     MalformedPlanError,
@@ -29,7 +29,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
-MODULES = (card, events, invocation, plan, workers)
+MODULES = (card, claims, completion, consultation, events, invocation, plan, workers)
 
 
 def wire_types() -> list[type[WireType]]:

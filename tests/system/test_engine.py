@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -172,6 +173,16 @@ def test_nothing_is_left_when_serve_ends(engine: Engine, number: signal.Signals,
     assert left == []
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
     assert "Traceback" not in engine.running.text
+
+
+def test_files_beside_the_user_are_not_taken_for_libraries(tmp_path: Path, scripted_profile: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise SystemExit('shadowed')\n")
+    port, command = free_port(), (sys.executable, "-P", "-m", "mmedagent.cli")
+    with (
+        launched(serve(tmp_path, scripted_profile, port), tmp_path, IMPORTABLE, command=command) as running,
+        client(f"http://{LOOPBACK}:{port}") as http,
+    ):
+        wait_until_ready(http, running)
 
 
 def test_children_that_are_still_starting_end_with_serve_too(tmp_path: Path, scripted_profile: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[2] / "webui"
-EXACT = re.compile(r"\d+\.\d+\.\d+")
+EXACT = re.compile(r"(npm:[a-z-]+@)?\d+\.\d+\.\d+")
 SOURCES = sorted(
     [PAGE / "index.html", *(path for path in (PAGE / "src").rglob("*") if path.suffix in {".ts", ".tsx", ".css"})]
 )

@@ -9,8 +9,11 @@ import type {
   FileObject,
   JsonObject,
   Me,
+  Model,
   Report,
   ReportState,
+  RerunRequest,
+  ResponseRequest,
   StreamEvent,
   ToolCard,
   TurnObject,
@@ -24,11 +27,11 @@ export function createClient(request: Request, upload: Upload) {
     (await request(path, init)).json() as Promise<T>;
   const list = async <T>(path: string): Promise<T[]> => (await json<{ data: T[] }>(path)).data;
   const blob = async (path: string): Promise<Blob> => (await request(path)).blob();
-  const post = (body: unknown): RequestInit => withBody("POST", body);
+  const post = <Body>(body: Body): RequestInit => withBody("POST", body);
 
   return {
     me: () => json<Me>("v1/me"),
-    models: () => list<{ id: string }>("v1/models"),
+    models: () => list<Model>("v1/models"),
     tools: () => list<ToolCard>("v1/tools"),
     workers: () => list<WorkerInfo>("v1/workers"),
 
@@ -58,13 +61,13 @@ export function createClient(request: Request, upload: Upload) {
     },
 
     /** Runs a turn that goes on when the page is closed, and gives its events. */
-    ask: ({ model, conversation, parent, input, tools }: Ask, signal: AbortSignal) =>
+    ask: ({ model, conversation, parent, content, tools }: Ask, signal: AbortSignal) =>
       events(
         request("v1/responses", {
-          ...post({
+          ...post<ResponseRequest>({
             model,
             ...(parent === null ? { conversation, begin_anew: true } : { previous_response_id: parent }),
-            input: [input],
+            input: [{ role: "user", content }],
             ...(tools === null ? {} : { allowed_tools: tools }),
             stream: true,
             background: true,
@@ -76,7 +79,7 @@ export function createClient(request: Request, upload: Upload) {
     rerun: (response: string, call: string, parameters: JsonObject, signal: AbortSignal) =>
       events(
         request(`v1/responses/${response}/rerun`, {
-          ...post({ call_id: call, parameters, stream: true, background: true }),
+          ...post<RerunRequest>({ call_id: call, parameters, stream: true, background: true }),
           signal,
         }),
       ),

@@ -91,7 +91,7 @@ function ReportEditor({ report, turn, saving }: { report: Report; turn: Turn; sa
   );
 }
 
-const EMPTY: Sentence = { text: "", claims: [], supported: true };
+const EMPTY: Sentence = { text: "", claims: [], supported: true, edited: true };
 
 const withoutEmpty = (section: Report["sections"][number]): Report["sections"][number] => ({
   ...section,

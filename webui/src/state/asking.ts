@@ -43,8 +43,7 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
       const { fileId, slice } = question;
       if (fileId !== null) content.push({ type: "input_image", file_id: fileId, ...(slice == null ? {} : { slice }) });
       const { parent } = question;
-      const input = { role: "user", content } as const;
-      yield* client.ask({ model, conversation, parent, input, tools: toolsOf(store.get()) }, signal);
+      yield* client.ask({ model, conversation, parent, content, tools: toolsOf(store.get()) }, signal);
     });
   }
 

@@ -1,29 +1,26 @@
 import { expect, test } from "vitest";
 import { ApiError, type KeyStore } from "../api/http";
 import type { Client } from "../api/client";
-import type { StreamEvent } from "../api/types";
+import { sample } from "../api/sample";
+import type { Item, StreamEvent } from "../api/types";
 import { createAppStore, NEW } from "./app";
 import { createBatch, followTurn } from "./following";
 import { loadPreferences } from "./preferences";
 import { findTurn } from "./threads";
 import { callsOf, startTurn } from "./turns";
 
-const response = (status: string) => ({ id: "resp_1", status, error: null });
-const message = (text: string) => ({
-  type: "message" as const,
-  id: "m",
-  role: "assistant" as const,
-  content: text === "" ? [] : [{ type: "output_text" as const, text }],
-});
-const EVENTS: StreamEvent[] = [
-  { type: "response.created", response: response("in_progress") },
-  { type: "response.output_item.added", output_index: 0, item: message("") },
-  { type: "response.output_text.delta", item_id: "m", delta: "A " },
-  { type: "response.output_text.delta", item_id: "m", delta: "CT." },
-  { type: "response.output_item.done", output_index: 0, item: message("A CT.") },
-  { type: "response.completed", response: response("completed") },
-];
-const numbered = EVENTS.map((event, sequence_number) => ({ ...event, sequence_number }));
+const event = sample<StreamEvent>;
+const response = { id: "resp_1", mmedagent: { parent: null, rerun_of: null, reused: [] } };
+const message = (text: string) =>
+  sample<Item>({ type: "message", id: "m", content: text === "" ? [] : [{ type: "output_text", text }] });
+const EVENTS = [
+  event({ type: "response.created", response }),
+  event({ type: "response.output_item.added", output_index: 0, item: message("") }),
+  event({ type: "response.output_text.delta", item_id: "m", delta: "A " }),
+  event({ type: "response.output_text.delta", item_id: "m", delta: "CT." }),
+  event({ type: "response.output_item.done", output_index: 0, item: message("A CT.") }),
+  event({ type: "response.completed", response }),
+].map((one, sequence_number) => ({ ...one, sequence_number, at: sequence_number }));
 
 async function* play(events: readonly StreamEvent[], end?: unknown): AsyncGenerator<StreamEvent> {
   yield* events;
@@ -50,8 +47,8 @@ function page(follow: (after: number | null) => AsyncGenerator<StreamEvent>) {
 }
 
 test("a stream that breaks is taken up after its last event", async () => {
-  const { run, asked, turn } = page((after) => play(numbered.slice((after ?? -1) + 1)));
-  await run(play(numbered.slice(0, 3), new TypeError("network")));
+  const { run, asked, turn } = page((after) => play(EVENTS.slice((after ?? -1) + 1)));
+  await run(play(EVENTS.slice(0, 3), new TypeError("network")));
   expect(asked).toEqual([2]);
   expect(turn()).toMatchObject({ state: "done", responseId: "resp_1", cursor: 5, steps: [{ text: "A CT." }] });
 });
@@ -67,7 +64,7 @@ test("an abort stops the turn", async () => {
   const controller = new AbortController();
   const { run, turn } = page(() => play([]));
   controller.abort();
-  await run(play(numbered.slice(0, 2), new DOMException("", "AbortError")), controller.signal);
+  await run(play(EVENTS.slice(0, 2), new DOMException("", "AbortError")), controller.signal);
   expect(turn()).toMatchObject({ state: "stopped", failure: null });
   expect(callsOf(turn() ?? startTurn("", { text: "", box: null, fileId: null, parent: null }))).toEqual([]);
 });

@@ -44,7 +44,7 @@ export async function followTurn(
 /** Gives what broke the stream when a new one may go on, null at its end; throws what the server refused. */
 async function readOnce(store: AppStore, id: string, stream: Events): Promise<unknown> {
   const batch = createBatch((events) => {
-    changeTurn(store, id, (turn) => events.reduce((now, event) => applyEvent(now, event, Date.now()), turn));
+    changeTurn(store, id, (turn) => events.reduce((now, event) => applyEvent(now, event), turn));
     for (const event of events) announce(store, id, event);
   });
   try {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { CallError, CallItem, StreamEvent, TurnObject } from "../api/types";
+import { sample } from "../api/sample";
+import type { CallError, CallItem, Item, StreamEvent, TurnObject } from "../api/types";
 import { applyEvent, callsOf, endTurn, startTurn, turnOf, type Question } from "./turns";
 
 const OUTPUT = JSON.stringify({
@@ -13,6 +14,7 @@ const TOO_SLOW: CallError = { type: "mcp_tool_execution_error", content: [{ type
 const call = (id: string, change: Partial<CallItem> = {}): CallItem => ({
   type: "mcp_call",
   id: `mcp_${id}`,
+  server_label: "mmedagent",
   name: "classification",
   arguments: "",
   output: null,
@@ -21,40 +23,34 @@ const call = (id: string, change: Partial<CallItem> = {}): CallItem => ({
   ...change,
 });
 
-const EVENTS: StreamEvent[] = [
-  { type: "response.output_item.added", output_index: 0, item: { type: "reasoning", id: "r", summary: [] } },
-  { type: "response.reasoning_summary_text.delta", item_id: "r", delta: "I " },
-  { type: "response.reasoning_summary_text.delta", item_id: "r", delta: "look." },
-  { type: "response.output_item.added", output_index: 1, item: call("c1") },
-  { type: "response.output_item.added", output_index: 2, item: call("c2", { name: "retrieval" }) },
-  { type: "response.mcp_call_arguments.done", item_id: "mcp_c1", arguments: '{"task":"modality"}' },
-  {
-    type: "response.output_item.done",
-    output_index: 2,
-    item: call("c2", { name: "retrieval", error: TOO_SLOW, status: "failed" }),
-  },
-  { type: "response.output_item.done", output_index: 1, item: call("c1", { output: OUTPUT, status: "completed" }) },
-  {
-    type: "response.output_item.added",
-    output_index: 3,
-    item: { type: "message", id: "m", role: "assistant", content: [] },
-  },
-  { type: "response.output_text.delta", item_id: "m", delta: "A CT [1]." },
-];
+const event = sample<StreamEvent>;
+const added = (output_index: number, item: Item) =>
+  event({ type: "response.output_item.added", output_index, item });
+const done = (output_index: number, item: Item) => event({ type: "response.output_item.done", output_index, item });
+
+/** One a second. */
+const EVENTS = [
+  added(0, { type: "reasoning", id: "r", summary: [] }),
+  event({ type: "response.reasoning_summary_text.delta", item_id: "r", delta: "I " }),
+  event({ type: "response.reasoning_summary_text.delta", item_id: "r", delta: "look." }),
+  added(1, call("c1")),
+  added(2, call("c2", { name: "retrieval" })),
+  event({ type: "response.mcp_call_arguments.done", item_id: "mcp_c1", arguments: '{"task":"modality"}' }),
+  done(2, call("c2", { name: "retrieval", error: TOO_SLOW, status: "failed" })),
+  done(1, call("c1", { output: OUTPUT, status: "completed" })),
+  added(3, { type: "message", id: "m", role: "assistant", status: "in_progress", content: [] }),
+  event({ type: "response.output_text.delta", item_id: "m", delta: "A CT [1]." }),
+].map((one, at) => ({ ...one, at }));
 
 const QUESTION: Question = { text: "What is it?", box: null, fileId: null, parent: null };
-const response = (status: string, error: { code: string; message: string } | null = null) => ({
-  id: "r1",
-  status,
-  error,
-});
+const failure = (code: string, message: string) =>
+  event({ type: "response.failed", at: 9, response: { id: "r1", error: { code, message } } });
 
-const play = (events: readonly StreamEvent[]) =>
-  events.reduce((turn, event, index) => applyEvent(turn, event, index * 1000), startTurn("t", QUESTION));
+const play = (events: readonly StreamEvent[]) => events.reduce(applyEvent, startTurn("t", QUESTION));
 
 test("events build thoughts, numbered calls and the answer", () => {
-  const turn = applyEvent(play(EVENTS), { type: "response.completed", response: response("completed") }, 9);
-  expect(turn).toMatchObject({ state: "done", endedAt: 9 });
+  const turn = applyEvent(play(EVENTS), event({ type: "response.completed", at: 9, response: { id: "r1" } }));
+  expect(turn).toMatchObject({ state: "done", endedAt: 9000 });
   expect(turn.steps.map((step) => (step.kind === "call" ? step.tool : step.text))).toEqual([
     "I look.",
     "classification",
@@ -62,7 +58,7 @@ test("events build thoughts, numbered calls and the answer", () => {
     "A CT [1].",
   ]);
   const [first, second] = callsOf(turn);
-  expect(first).toMatchObject({ number: 1, state: "done", seconds: 4, arguments: { task: "modality" } });
+  expect(first).toMatchObject({ number: 1, state: "done", startedAt: 3000, seconds: 4, arguments: { task: "modality" } });
   expect(second).toMatchObject({ number: 2, state: "failed", error: "Too slow.", seconds: 2 });
 });
 
@@ -71,27 +67,15 @@ test("a turn that ends early marks its running calls", () => {
     "stopped",
     "stopped",
   ]);
-  const failed = applyEvent(
-    play(EVENTS.slice(0, 5)),
-    { type: "response.failed", response: response("failed", { code: "x", message: "No." }) },
-    0,
-  );
+  const failed = applyEvent(play(EVENTS.slice(0, 5)), failure("x", "No."));
   expect(failed).toMatchObject({ state: "failed", failure: { message: "No." } });
 });
 
 test("the first event names the turn, and cancelled is not failed", () => {
-  const created: StreamEvent = {
-    type: "response.created",
-    sequence_number: 0,
-    response: { ...response("in_progress"), mmedagent: { parent: "r0", rerun_of: null, reused: ["c1"] } },
-  };
-  const turn = applyEvent(play([]), created, 0);
+  const response = { id: "r1", mmedagent: { parent: "r0", rerun_of: null, reused: ["c1"] } };
+  const turn = applyEvent(play([]), event({ type: "response.created", sequence_number: 0, response }));
   expect(turn).toMatchObject({ responseId: "r1", parent: "r0", reused: ["c1"], cursor: 0 });
-  const cancelled = response("failed", { code: "cancelled", message: "Cancelled." });
-  expect(applyEvent(turn, { type: "response.failed", response: cancelled }, 0)).toMatchObject({
-    state: "stopped",
-    failure: null,
-  });
+  expect(applyEvent(turn, failure("cancelled", "Cancelled."))).toMatchObject({ state: "stopped", failure: null });
 });
 
 test("a text that begins again is not written twice", () => {
@@ -99,24 +83,16 @@ test("a text that begins again is not written twice", () => {
   expect(play(twice).steps).toMatchObject([{ text: "I look." }]);
 });
 
-test("an event happened when it says", () => {
-  const late = EVENTS.map((event, index): StreamEvent => ({ ...event, at: index }));
-  const [first] = callsOf(late.reduce((turn, event) => applyEvent(turn, event, 99_000), startTurn("t", QUESTION)));
-  expect(first).toMatchObject({ startedAt: 3000, seconds: 4 });
-});
-
 test("progress of a call is kept while it runs", () => {
   const news = { fraction: 0.5, text: "Half." };
-  const running = applyEvent(
-    play(EVENTS.slice(0, 5)),
-    { type: "response.mcp_call.in_progress", item_id: "mcp_c1", mmedagent: news },
-    0,
-  );
+  const told = event({ type: "response.mcp_call.in_progress", item_id: "mcp_c1", mmedagent: news });
+  const running = applyEvent(play(EVENTS.slice(0, 5)), told);
   expect(callsOf(running)[0]?.progress).toEqual(news);
-  expect(callsOf(EVENTS.slice(5).reduce((turn, event) => applyEvent(turn, event, 0), running))[0]?.progress).toBeNull();
+  expect(callsOf(EVENTS.slice(5).reduce(applyEvent, running))[0]?.progress).toBeNull();
 });
 
 const stored = (change: Partial<TurnObject>): TurnObject => ({
+  slice: null,
   id: "resp_1",
   parent: null,
   rerun_of: null,
@@ -131,7 +107,7 @@ const stored = (change: Partial<TurnObject>): TurnObject => ({
   output: [
     call("c1", { output: OUTPUT, status: "completed" }),
     call("c2", { error: TOO_SLOW, status: "incomplete" }),
-    { type: "message", id: "a1", role: "assistant", content: [{ type: "output_text", text: "Done." }] },
+    sample<Item>({ type: "message", id: "a1", content: [{ type: "output_text", text: "Done." }] }),
   ],
   ...change,
 });

@@ -6,7 +6,6 @@ import type {
   Claim,
   Item,
   JsonObject,
-  Part,
   StreamEvent,
   ToolOutput,
   TurnObject,
@@ -111,12 +110,9 @@ export const callsOf = (turn: Turn): Call[] => turn.steps.filter((step) => step.
 export const lastFileId = (turns: readonly Turn[]): string | null =>
   turns.findLast((turn) => turn.fileId !== null)?.fileId ?? null;
 
-/** The turn after `event`. It happened when it says, else at `now` in milliseconds. Others leave the turn as it is. */
-export function applyEvent(turn: Turn, event: StreamEvent, now: number): Turn {
-  const cursor = event.sequence_number ?? turn.cursor;
-  const then = event.at === undefined ? now : event.at * 1000;
-  return change(cursor === turn.cursor ? turn : { ...turn, cursor }, event, then);
-}
+/** The turn after `event`. Events that say nothing new leave it as it is. */
+export const applyEvent = (turn: Turn, event: StreamEvent): Turn =>
+  change({ ...turn, cursor: event.sequence_number }, event, event.at * 1000);
 
 function change(turn: Turn, event: StreamEvent, now: number): Turn {
   switch (event.type) {
@@ -124,8 +120,8 @@ function change(turn: Turn, event: StreamEvent, now: number): Turn {
       return {
         ...turn,
         responseId: event.response.id,
-        parent: event.response.mmedagent?.parent ?? turn.parent,
-        reused: event.response.mmedagent?.reused ?? turn.reused,
+        parent: event.response.mmedagent.parent,
+        reused: event.response.mmedagent.reused,
       };
     case "response.output_item.added":
       // A replay may begin a text anew that had begun before.
@@ -148,14 +144,10 @@ function change(turn: Turn, event: StreamEvent, now: number): Turn {
     case "response.mcp_call.in_progress":
       return event.mmedagent === undefined ? turn : withCall(turn, event.item_id, { progress: event.mmedagent });
     case "response.completed":
-      return { ...turn, state: "done", endedAt: now, reused: event.response.mmedagent?.reused ?? turn.reused };
-    case "response.cancelled":
-      return endTurn(turn, "stopped", now);
+      return { ...turn, state: "done", endedAt: now };
     case "response.failed":
       if (event.response.error?.code === "cancelled") return endTurn(turn, "stopped", now);
       return endTurn(turn, "failed", now, event.response.error?.message ?? FAILED, event.correlationId);
-    case "error":
-      return endTurn(turn, "failed", now, event.message);
     default:
       return turn;
   }
@@ -184,13 +176,13 @@ export function endTurn(
 /** A stored turn. One that still runs has no steps yet: following it from its first event builds them. */
 export function turnOf(stored: TurnObject): Turn {
   const { text, box, points } = splitInputBox(stored.question);
-  const question = { text, box, points, fileId: stored.file_id, slice: stored.slice ?? null, parent: stored.parent };
+  const question = { text, box, points, fileId: stored.file_id, slice: stored.slice, parent: stored.parent };
   const begun: Turn = {
     ...startTurn(stored.id, question, stored.created_at * 1000, stored.rerun_of),
     responseId: stored.id,
     reused: stored.reused,
   };
-  if (stored.status === "in_progress" || stored.status === "running") return begun;
+  if (stored.status === "in_progress") return begun;
   const items = stored.output.reduce((made, item) => withItem(made, item, made.steps.length, null), begun);
   const endedAt = stored.ended_at === null ? null : stored.ended_at * 1000;
   const turn = { ...withTimes(items, stored.call_times), endedAt };
@@ -234,7 +226,7 @@ function stepOf(item: Item, index: number, now: number | null, old: Step | undef
         kind: "answer",
         id: item.id,
         index,
-        text: textOf(item.content) || written,
+        text: item.content.map((part) => part.text).join("") || written,
         claims: item.mmedagent?.claims ?? [],
       };
     case "mcp_call":
@@ -275,10 +267,6 @@ function withCall(turn: Turn, itemId: string, part: Partial<Call>): Turn {
 
 function withText(turn: Turn, id: string, change: (text: string) => string): Turn {
   return withStep(turn, id, (step) => (step.kind === "call" ? step : { ...step, text: change(step.text) }));
-}
-
-function textOf(content: readonly Part[]): string {
-  return content.map((part) => (part.type === "input_image" ? "" : part.text)).join("");
 }
 
 function parseObject(text: string): JsonObject {

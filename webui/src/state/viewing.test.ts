@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
+import { sample } from "../api/sample";
 import type { FileObject } from "../api/types";
 import { createAppStore } from "./app";
 import { loadPreferences } from "./preferences";
 import { marksOf, sliceToSend, viewingActions } from "./viewing";
 
-const frame = { sha256: "", width: 9, height: 9, modality: "MR", spacing_mm: null, spacing_source: null, slice: 12 };
-const study: FileObject = { id: "f", filename: "", bytes: 1, frame, frame_count: 24, volume: null, has_geometry: false };
+const study = sample<FileObject>({ id: "f", frame: { slice: 12 }, frame_count: 24, volume: null });
 
 function opened() {
   const store = createAppStore(loadPreferences({ getItem: () => null }));

@@ -1,42 +1,14 @@
 /** The calls of the public API that bring frames and volumes. */
 
 import type { Request } from "../api/http";
+import type { Edges, FramesInfo } from "../api/types";
+
+export type { Edges, FramesInfo };
 
 /** Values of the unit that are shown from black to white: `center` - `width` / 2 to `center` + `width` / 2. */
 export interface Window {
   center: number;
   width: number;
-}
-
-/** Where a frame is looked at from: patient letters (R, L, A, P, H, F) at its four edges. */
-export interface Edges {
-  left: string;
-  right: string;
-  top: string;
-  bottom: string;
-}
-
-/** What is equal for all frames of a file.
- *
- * A stored value times `slope` plus `intercept` is in `unit`; without a unit it is only an intensity. The window has no
- * centre where values 0..255 are shown as they are. `spacing_mm` is millimetres between rows and between columns.
- */
-export interface FramesInfo {
-  count: number;
-  width: number;
-  height: number;
-  samples: 1 | 3;
-  dtype: "uint8" | "int16" | "uint16" | "float32";
-  slope: number;
-  intercept: number;
-  unit: string | null;
-  window: { center: number | null; width: number | null; source: string };
-  presets: ({ name: string } & Window)[];
-  invert: boolean;
-  orientation: Edges | null;
-  spacing_mm: [number, number] | null;
-  spacing_source: string | null;
-  slice_spacing_mm: number | null;
 }
 
 export type Studies = ReturnType<typeof createStudies>;

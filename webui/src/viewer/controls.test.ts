@@ -13,7 +13,7 @@ const INFO: FramesInfo = {
   slope: 1,
   intercept: 0,
   unit: "HU",
-  window: { center: 40, width: 500, source: "header" },
+  window: { center: 40, width: 500, source: "header", function: "LINEAR" },
   presets: [],
   invert: false,
   orientation: null,

@@ -14,6 +14,7 @@ const provenance = {
   output_sha256: "",
   seconds: 0,
   label: "",
+  parts: [],
 };
 
 function call(id: string, number: number, parameters: JsonObject, data: JsonObject): Call {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { dragWindow, grayTable, paint, readPixels, valuesAt, windowOf, type FramePixels } from "./pixels";
+import { dragWindow, grayTable, paint, readPixels, valuesAt, type FramePixels } from "./pixels";
 
 const HU = { slope: 1, intercept: -1024 };
 const AS_IS = { slope: 1, intercept: 0 };
@@ -42,7 +42,7 @@ test("broken numbers keep their exact value and are shown within a level", () =>
 });
 
 test("8-bit gray and colour are shown as they are when no window is named", () => {
-  const plain = windowOf({ window: { center: null, width: null, source: "full range" } });
+  const plain = { center: 127.5, width: 255 };
   const every = Uint8Array.from({ length: 256 }, (_, value) => value);
   const gray = readPixels(every.buffer, { width: 16, height: 16, samples: 1, dtype: "uint8" });
   expect(grays(gray, grayTable(gray, AS_IS, plain, false))).toEqual([...every]);

@@ -104,12 +104,8 @@ export function valuesAt(frame: FramePixels, column: number, row: number, { slop
   return [...frame.stored.subarray(start, start + frame.samples)].map((value) => value * slope + intercept);
 }
 
-/** The window as the server shows the file; values 0..255 as they are where it names none. */
-export function windowOf({ window }: Pick<FramesInfo, "window">): Window {
-  return window.center === null || window.width === null
-    ? { center: 127.5, width: 255 }
-    : { center: window.center, width: window.width };
-}
+/** The window as the server shows the file. */
+export const windowOf = ({ window: { center, width } }: Pick<FramesInfo, "window">): Window => ({ center, width });
 
 /** The window after a drag of (dx, dy) CSS pixels: right makes it wider, down puts its centre higher. */
 export function dragWindow(start: Window, dx: number, dy: number): Window {
