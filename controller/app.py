@@ -22,6 +22,7 @@ from mmedagent.controller.api.internal import internal_routes
 from mmedagent.controller.api.me import me_routes
 from mmedagent.controller.api.page import mount_page
 from mmedagent.controller.api.plans import plan_routes
+from mmedagent.controller.api.reference import mount_reference
 from mmedagent.controller.api.reports import report_routes
 from mmedagent.controller.api.responses import response_routes
 from mmedagent.controller.api.services import Services
@@ -74,7 +75,13 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         await database.close()
 
     app = DocumentedApp(
-        title="mmedagent", version="0.1.0", description=DESCRIPTION, responses=ERRORS, lifespan=lifespan
+        title="mmedagent",
+        version="0.1.0",
+        description=DESCRIPTION,
+        responses=ERRORS,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     checks = {"/internal/": require_token(settings.worker_token.get_secret_value()), "/v1/": keys.check}
     app.add_middleware(
@@ -96,5 +103,6 @@ def create_app(settings: ControllerSettings) -> FastAPI:
         internal_routes,
     ):
         app.include_router(routes(services))
+    mount_reference(app)
     mount_page(app, settings.page_dir)
     return app

@@ -30,7 +30,10 @@ _SUFFIXES = {DICOM: ".dcm", NIFTI: ".nii"}
 
 
 class Files:
-    """The images of all owners. The name a client gives a file is not kept: it may be a patient's."""
+    """The images of all owners. The name a client gives a file is not kept: it may be a patient's.
+
+    One at a time adds or deletes blobs, so that no picture is deleted while it is uploaded once more.
+    """
 
     def __init__(self, database: Database, blobs: FolderBlobStore, decoders: DecoderPool, limit_bytes: int) -> None:
         self.frames = Frames(blobs, decoders)
@@ -38,6 +41,7 @@ class Files:
         self._blobs = blobs
         self._decoders = decoders
         self._limit_bytes = limit_bytes
+        self._changing = asyncio.Lock()
 
     async def add(self, owner: str, *uploads: AsyncIterator[bytes]) -> FileRow:
         """Take in one upload: one file, or the files of one DICOM series, which become one study.
@@ -53,8 +57,9 @@ class Files:
             decoded = await self._decoders.decode(*received)
         finally:
             await asyncio.to_thread(_unlink, received)
-        image = await asyncio.to_thread(self._keep_blobs, decoded)
-        return await self._database.write(lambda session: _add_file(session, owner, decoded, image))
+        async with self._changing:
+            image = await asyncio.to_thread(self._keep_blobs, decoded)
+            return await self._database.write(lambda session: _add_file(session, owner, decoded, image))
 
     async def get(self, owner: str, file_id: str) -> FileRow:
         return await self._database.read(lambda session: repository.file_of(session, owner, file_id))
@@ -108,10 +113,11 @@ class Files:
     async def delete(self, owner: str, file_id: str) -> None:
         """Forget a file and what was made from it; its bytes go too unless the same picture was uploaded twice."""
         row = await self.get(owner, file_id)
-        orphans = await self._database.write(lambda session: repository.delete_file(session, owner, file_id))
-        self.frames.forget(row.source_sha256)
-        for sha256 in orphans:
-            await asyncio.to_thread(self._blobs.path(sha256).unlink, missing_ok=True)
+        async with self._changing:
+            orphans = await self._database.write(lambda session: repository.delete_file(session, owner, file_id))
+            self.frames.forget(row.source_sha256)
+            for sha256 in orphans:
+                await asyncio.to_thread(self._blobs.path(sha256).unlink, missing_ok=True)
 
     def path(self, sha256: str) -> Path:
         return self._blobs.path(sha256)

@@ -27,6 +27,7 @@ from mmedagent.serving.logs import correlation_id
 log = logging.getLogger(__name__)
 
 DELTA_INTERVAL_S = 0.04
+BROKEN = "Something went wrong on the server; the correlation id names the log line."
 Delta = ThoughtsWritten | AnswerWritten
 Keep = Callable[[StoredEvent], "asyncio.Future[None] | None"]
 
@@ -65,6 +66,7 @@ class LiveTurn:
         self._work = asyncio.create_task(work)
         self._work.add_done_callback(self._worked)
         self._telling = asyncio.create_task(self._tell())
+        self._telling.add_done_callback(self._told)
         return self._telling
 
     def cancel(self, why: MMedAgentError | None = None) -> None:
@@ -104,8 +106,17 @@ class LiveTurn:
             return
         if not isinstance(error, MMedAgentError):
             log.error("turn broke", exc_info=error, extra={"turn_id": self.started.turn_id})
-            error = MMedAgentError("Something went wrong on the server; the correlation id names the log line.")
+            error = MMedAgentError(BROKEN)
         self.emit(TurnFailed(problem=error.problem(correlation_id.get())))
+
+    def _told(self, telling: asyncio.Task[None]) -> None:
+        """Nobody waits for ever on a turn of which the next event could not be told."""
+        if telling.cancelled() or (error := telling.exception()) is None:
+            return
+        log.error("turn could not be told", exc_info=error, extra={"turn_id": self.started.turn_id})
+        event = TurnFailed(problem=MMedAgentError(BROKEN).problem(correlation_id.get()))
+        self._log.append(StoredEvent(sequence=len(self._log) + 1, at=time.time(), event=event))
+        self._more.set()
 
     async def _tell(self) -> None:
         while not self._is_over():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 from typer.testing import CliRunner
 
@@ -13,11 +15,14 @@ from support.tools import wait_until
 def run_keys(system: System, *arguments: str) -> str:
     """What `mmedagent keys` prints about a system's data folder, when it works.
 
-    The controller is up before that, because Alembic cannot migrate in two threads of one process at once.
+    The controller is up before that, because Alembic cannot migrate in two threads of one process at once. The command
+    has a thread of its own, because it runs an event loop, and a browser's test is in one already.
     """
     assert system.http.get("/healthz").status_code == 200
     folder = str(system.settings.data_dir)
-    done = CliRunner().invoke(command_line, ["keys", *arguments, "--data-dir", folder], catch_exceptions=False)
+    command = ["keys", *arguments, "--data-dir", folder]
+    with ThreadPoolExecutor(1) as elsewhere:
+        done = elsewhere.submit(CliRunner().invoke, command_line, command, catch_exceptions=False).result()
     assert done.exit_code == 0, done.output
     return done.stdout
 

@@ -14,7 +14,7 @@ from support.script import action, answer, plan, rule
 from support.system import System, running_controller
 from support.tools import EchoTool, MaskTool
 from system.launch import run_command
-from webui.tab import tab
+from webui.tab import ask, tab
 
 AXE = Path(__file__).parents[2] / "webui" / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = {"serious", "critical"}
@@ -47,8 +47,7 @@ def converse(page: Page) -> None:
     """A conversation about an image."""
     page.get_by_label("Image files").set_input_files(CT_FILE)
     expect(page.locator("canvas.pixels")).to_be_visible()
-    page.get_by_label("Your message.", exact=False).first.fill("Look here")
-    page.keyboard.press("Enter")
+    ask(page, "Look here")
     expect(page.get_by_role("button", name="Regenerate")).to_be_visible()
 
 
@@ -71,8 +70,7 @@ def test_axe_finds_nothing_serious(system: System, browser: Browser, scheme: str
 
 def converse_on(page: Page, size: dict[str, int]) -> None:
     if size is TABLET:
-        page.get_by_label("Your message.", exact=False).first.fill("Look here")
-        page.keyboard.press("Enter")
+        ask(page, "Look here")
         expect(page.get_by_role("button", name="Regenerate")).to_be_visible()
     else:
         converse(page)
@@ -96,6 +94,7 @@ def test_a_conversation_by_keyboard_alone(system: System, browser: Browser) -> N
         expect(page.get_by_role("heading", name="Ask about a medical image")).to_be_visible()
         press_until(page, "Tab", "document.activeElement.id === 'message'")
         page.keyboard.type("Look here")
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name="Regenerate")).to_be_visible()
         press_until(page, "Shift+Tab", "document.activeElement.textContent.includes('Export')")

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from support.script import action, answer, plan, rule
 from support.system import System, running_controller
 from support.tools import BrokenTool, EchoTool, SlowTool, wait_until
-from webui.tab import Tab, tab
+from webui.tab import Tab, ask, tab
 
 BOTH, DIES, HELLO = "both at once", "the broken one", "hello"
 STOPS_WITHIN_S = 1.0
@@ -32,8 +32,7 @@ class Stage:
         return self.tab.page
 
     def ask(self, text: str) -> None:
-        self.page.get_by_label("Your message.", exact=False).first.fill(text)
-        self.page.keyboard.press("Enter")
+        ask(self.page, text)
 
     def outstanding(self) -> int:
         """Calls that the tools have not ended."""

@@ -10,7 +10,7 @@ from support.chat_endpoint import Reply, said
 from support.clinic import SENTENCE, running_clinic
 from support.doctors import because
 from support.images import png_bytes
-from webui.tab import tab
+from webui.tab import ask, tab
 
 
 def test_the_panel_is_seen_at_work(tmp_path: Path, page_folder: Path, browser: Browser) -> None:
@@ -27,8 +27,7 @@ def test_the_panel_is_seen_at_work(tmp_path: Path, page_folder: Path, browser: B
             picture: FilePayload = {"name": "skin.png", "mimeType": "image/png", "buffer": png_bytes()}
             page.get_by_label("Image files").set_input_files(picture)
             expect(page.locator("canvas.pixels")).to_be_visible()
-            page.get_by_label("Your message.", exact=False).first.fill(SENTENCE)
-            page.keyboard.press("Enter")
+            ask(page, SENTENCE)
             panel = page.locator(".panel")
             expect(panel).to_contain_text("Sent to: dermatologist")
             overruled = panel.get_by_role("listitem").filter(has_text="dermatologist 2")
