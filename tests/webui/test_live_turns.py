@@ -75,8 +75,9 @@ def test_two_tools_are_seen_at_work_at_the_same_time(stage: Stage) -> None:
 def test_stop_reaches_the_workers(stage: Stage) -> None:
     stage.ask(BOTH)
     expect(stage.page.locator("section.call.running")).to_have_count(2)
+    with stage.page.expect_request("**/cancel"):
+        stage.page.get_by_role("button", name="Stop").click()
     pressed = time.monotonic()
-    stage.page.get_by_role("button", name="Stop").click()
     wait_until(lambda: stage.outstanding() == 0, "nothing is at work")
     assert time.monotonic() - pressed < STOPS_WITHIN_S
     assert stage.first.was_cancelled.is_set()
