@@ -1,4 +1,4 @@
-"""What each method may spend in the synthetic world. Committed before the first run of GRPO that is reported.
+"""What each method may spend in the synthetic world. Committed before the runs that are reported.
 
 Costs are counted in forward passes over a reply: an update of GRPO generates (1), asks the reference (1) and trains
 (3); an update of SFT trains (3). So SFT gets 5/3 of the updates, of as many replies, and clean labels.
@@ -19,7 +19,7 @@ MIDDLE_BETA = 4e-3
 @dataclass(frozen=True)
 class Budget:
     """Updates and rates. The rates are higher than the paper's, because the network is 10,000 times smaller; they were
-    chosen on a world of another seed.
+    chosen on a world of another seed and on rewards of the training split.
 
     Attributes:
         warm: updates of the warm start, which all seeds share.
@@ -30,9 +30,9 @@ class Budget:
     warm_batch: int = 64
     warm_rate: float = 2e-3
     triage: int = 50
-    stages: dict[Level, int] = field(default_factory=lambda: {"easy": 10, "medium": 50, "hard": 80})
+    stages: dict[Level, int] = field(default_factory=lambda: {"easy": 10, "medium": 40, "hard": 110})
     sft_rate: float = 3e-3
-    settings: GRPOSettings = field(default_factory=lambda: GRPOSettings(rate=1.2e-3, tokens=14))
+    settings: GRPOSettings = field(default_factory=lambda: GRPOSettings(rate=1e-3, tokens=14))
     sizes: dict[str, int] = field(
         default_factory=lambda: {"warm": 2_400, "train": 5_000, "test": 1_200, "outside": 600}
     )

@@ -15,6 +15,11 @@ from mmedagent.training.rl.world import OPTIONS, Item
 IMAGE = "image"
 
 
+def kind(item: Item) -> str:
+    """What the case is: what kind of image, and what is asked. Whom to trust depends on both."""
+    return f"{item.modality}, {item.family}"
+
+
 def triage_prompt(item: Item) -> str:
     """Asks for one of the specialties."""
     return f"{item.question}\nWhich specialist should see this?"
@@ -26,23 +31,23 @@ def attending_prompt(item: Item, opinions: Sequence[Opinion] = ()) -> str:
 
 
 def triage_reply(item: Item, specialty: str) -> str:
-    """Names the modality, then the specialty."""
-    return format_reply(Reply(item.modality, specialty))
+    """Says what the case is, then the specialty."""
+    return format_reply(Reply(kind(item), specialty))
 
 
 def looking_reply(item: Item) -> str:
-    """Names the modality, says that the image decides, names what it shows, then the right option.
+    """Says what the case is, that the image decides, what it shows, then the right option.
 
     To look is a word of its own, as each specialist is: so it is decided before what the image shows, and not with it.
     """
-    seen = f"{item.modality}\n{IMAGE}\n{item.options[item.answer]} ({item.letter})"
+    seen = f"{kind(item)}\n{IMAGE}\n{item.options[item.answer]} ({item.letter})"
     return format_reply(Reply(seen, item.letter))
 
 
 def following_reply(item: Item, one: Opinion) -> str:
-    """Names the modality and the specialist to follow, then what that one says, right or wrong."""
+    """Says what the case is, whom to follow, then what that one says, right or wrong."""
     letter = LETTERS[one.choice]
-    return format_reply(Reply(f"{item.modality}\n{one.specialist} ({letter})", letter))
+    return format_reply(Reply(f"{kind(item)}\n{one.specialist} ({letter})", letter))
 
 
 def clean_reply(item: Item, opinions: Sequence[Opinion], random: Random) -> str:
@@ -65,5 +70,5 @@ def vocabulary_texts(items: Sequence[Item]) -> list[str]:
     names = {name for item in items for name in item.options}
     said = [f"{name} ({letter})" for name in sorted({*names, *SPECIALTIES}) for letter in LETTERS[:OPTIONS]]
     sure = [f"{name} ({letter}) {how}" for name in SPECIALTIES for letter in LETTERS[:OPTIONS] for how in CONFIDENCES]
-    asked = [text for item in items for text in (triage_prompt(item), attending_prompt(item), item.modality)]
+    asked = [text for item in items for text in (triage_prompt(item), attending_prompt(item), kind(item))]
     return ["USER: ", "ASSISTANT: ", IMAGE, *SPECIALTIES, *LETTERS[:OPTIONS], *said, *sure, *asked]

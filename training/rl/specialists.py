@@ -3,7 +3,7 @@
 Each is right with a probability that depends on its specialty, the modality and the family of the question. Wrong, it
 mostly names the lure, as the others do, so that wrong opinions gather on one option. Inside its field it is less
 certain when it is wrong; outside it is as certain as ever. Some questions are plain to all, and some mislead nearly
-all: that is drawn for each question and shows in nothing but the image.
+all, above all those that look simple: that is drawn for each question and shows in nothing but the image.
 """
 
 from __future__ import annotations
@@ -26,13 +26,21 @@ _FIELDS = {
 _FIELDS_OF_SCANS = {"position": "surgeon", "finding": "oncologist"}
 """In CT and MR these families belong to another specialty."""
 
-INSIDE = {"plain": 0.97, "usual": 0.85, "misleading": 0.35}
+INSIDE = {"plain": 0.97, "usual": 0.85, "misleading": 0.2}
 OUTSIDE_FIELD = {
     "radiologist": 0.42, "surgeon": 0.36, "oncologist": 0.34, "pathologist": 0.32, "endocrinologist": 0.28,
     "ophthalmologist": 0.26, "dermatologist": 0.26,
 }  # fmt: skip
 PLAIN_OUTSIDE, MISLEADING_OUTSIDE = 0.88, 0.1
-SHARES = {"plain": 0.25, "usual": 0.55, "misleading": 0.2}
+_BY_HABIT = frozenset({"modality", "organ"})
+"""Families whose questions look so simple that specialists answer without looking."""
+
+SHARES = {
+    True: {"plain": 0.2, "usual": 0.35, "misleading": 0.45},
+    False: {"plain": 0.28, "usual": 0.62, "misleading": 0.1},
+}
+"""How many questions are how difficult, for the families of `_BY_HABIT` and for the others."""
+
 LURED = 0.75
 """How often a wrong opinion is the lure."""
 
@@ -56,8 +64,9 @@ def field_of(item: Item) -> str:
 
 
 def difficulty(item: Item) -> str:
-    """One of `SHARES`."""
-    return str(_random(item.id).choice(list(SHARES), p=list(SHARES.values())))
+    """Plain, usual or misleading."""
+    shares = SHARES[item.family in _BY_HABIT]
+    return str(_random(item.id).choice(list(shares), p=list(shares.values())))
 
 
 def accuracy(item: Item, specialist: str) -> float:
