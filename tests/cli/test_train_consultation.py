@@ -8,12 +8,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mmedagent.cli.main import app
+from mmedagent.networks.families import QWEN_2_5
 from mmedagent.protocol.consultation import SPECIALTIES
 from mmedagent.protocol.errors import ConflictError, InvalidRequestError, NotFoundError
 from mmedagent.training.rl.grpo import HISTORY
 from mmedagent.training.rl.pipeline import ANSWERS, FULL, PLAIN, TRIAGE_FILE
 from mmedagent.training.rl.world import read_world
-from tiny_qwen_vl import QWEN_2_5, write_qwen
+from tiny_qwen_vl import write_qwen
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"

@@ -14,7 +14,7 @@ from mmedagent.training.rl.grpo import GRPOSettings
 from mmedagent.training.rl.verl_recipe import write_recipe
 from mmedagent.training.rl.verl_reward import compute_score
 
-CASE = {
+CASE: dict[str, object] = {
     "id": "1", "image": "a.png", "question": "What is shown?", "options": ["cyst", "tumour"], "answer": "tumour",
     "specialty": "radiologist",
 }  # fmt: skip

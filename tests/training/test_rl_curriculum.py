@@ -7,6 +7,7 @@ import pytest
 
 from mmedagent.training.rl.curriculum import (
     LEVELS,
+    Level,
     OpinionCache,
     content_key,
     level_of,
@@ -45,11 +46,11 @@ def test_stages_have_the_weights_of_the_paper_and_rising_entropy() -> None:
 
 
 def test_a_stage_adds_its_level_or_has_it_alone() -> None:
-    by_level = {level: [level] for level in LEVELS}
+    by_level: dict[Level, list[str]] = {level: [level] for level in LEVELS}
     first, _, last = stages({"easy": 1, "medium": 1, "hard": 1})
     assert rows_of(first, by_level, cumulative=True) == ["easy"]
     assert rows_of(last, by_level, cumulative=True) == ["easy", "medium", "hard"]
-    few = {**by_level, "medium": ["medium"] * 7}
+    few: dict[Level, list[str]] = {**by_level, "medium": ["medium"] * 7}
     assert sorted(rows_of(last, few, cumulative=True)) == ["easy", *["hard"] * 4, *["medium"] * 7]
     assert rows_of(last, by_level, cumulative=False) == ["hard"]
 
