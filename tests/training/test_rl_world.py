@@ -110,7 +110,7 @@ def test_a_phrase_is_a_token_and_nothing_is_lost() -> None:
     from mmedagent.cli.paths import MODELS
 
     _, processor = load_consultation(MODELS / "consultation" / "base", MODELS / "planner")
-    text = "<think>CT\nsurgeon (C)</think><answer>C</answer>"
+    text = "<think>CT, size\nsurgeon (C)</think><answer>C</answer>"
     ids = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     assert processor.tokenizer.decode(ids, skip_special_tokens=True) == text
     assert len(ids) == 8
