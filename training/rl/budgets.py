@@ -1,4 +1,6 @@
-"""What each method may spend in the synthetic world. Committed before the runs that are reported.
+"""What each method may spend in the synthetic world.
+
+Exploratory: changed twice after test figures had been seen (docs/consultation-training.md).
 
 Costs are counted in forward passes over a reply: an update of GRPO generates (1), asks the reference (1) and trains
 (3); an update of SFT trains (3). So SFT gets 5/3 of the updates, of as many replies, and clean labels.
