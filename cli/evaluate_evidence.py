@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsons
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,12 +19,10 @@ from rich.table import Table
 from mmedagent.cli.client import ApiClient
 from mmedagent.cli.options import ApiKey, FiguresFile, ProfileName
 from mmedagent.cli.paths import MODELS
-from mmedagent.cli.profile import load_profile
 from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.errors import InvalidRequestError, ServiceError
 from mmedagent.protocol.invocation import ImageRef, Outcome, ToolFailure, ToolResult
 from mmedagent.protocol.plan import MAX_ACTIONS, Action, Plan, Step
-from mmedagent.serving.logs import configure_logging
 
 if TYPE_CHECKING:
     from mmedagent.evaluation.evidence import EvidenceFigures, EvidenceTurn
@@ -48,16 +45,14 @@ def evaluate_evidence(
     json: FiguresFile = None,
 ) -> None:
     """Measure evidence: numbers of answers that resolve to a stored result, and planted numbers that are marked."""
-    from mmedagent.cli.system import system_in_process
+    from mmedagent.cli.system import system_at
     from mmedagent.evaluation.evidence import EvidenceCount
     from mmedagent.evaluation.tool_selection.asks import read_dialogues
 
     dialogues = _generated(turns) if file is None else _chosen(read_dialogues(file), turns)
     with ExitStack() as stack:
-        if url is None:
-            configure_logging(logging.getLevelName(logging.CRITICAL))
-            url = stack.enter_context(system_in_process(load_profile(profile)))
-        client = stack.enter_context(ApiClient(url, api_key))
+        address = stack.enter_context(system_at(url, profile))
+        client = stack.enter_context(ApiClient(address, api_key))
         talks = _Talks(client, Path(stack.enter_context(TemporaryDirectory(prefix="mmedagent-asks-"))))
         count = EvidenceCount(talks.claims_of, Random(SEED))  # noqa: S311 - for drawing numbers to plant
         for dialogue in track(dialogues, "talking", console=Console(stderr=True)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsons
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +24,6 @@ from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import MalformedPlanError, ServiceError
 from mmedagent.protocol.plan import Action
-from mmedagent.serving.logs import configure_logging
 
 if TYPE_CHECKING:
     from mmedagent.evaluation.tool_selection.asks import AskCase
@@ -68,20 +66,18 @@ def evaluate_dialogues(
     json: FiguresFile = None,
 ) -> None:
     """Measure tool selection turn by turn in whole conversations, whose calls are carried out."""
-    from mmedagent.cli.system import system_in_process
+    from mmedagent.cli.system import system_at
     from mmedagent.evaluation.tool_selection.asks import read_dialogues
 
     dialogues = read_dialogues(file)
     with ExitStack() as stack:
-        if url is None:
-            configure_logging(logging.getLevelName(logging.CRITICAL))
-            url = stack.enter_context(system_in_process(load_profile(profile)))
-        server = stack.enter_context(_server(url, api_key, images=True))
+        address = stack.enter_context(system_at(url, profile))
+        server = stack.enter_context(_server(address, api_key, images=True))
         rows: list[tuple[AskCase, Planned]] = []
         for dialogue in track(dialogues, "talking", console=Console(stderr=True)):
             conversation = server.client.new_conversation()
             rows += [(ask, server.turn(ask, conversation)) for ask in dialogue.asks()]
-    _report(url, rows, json)
+    _report(address, rows, json)
 
 
 def _report(name: str, rows: list[tuple[AskCase, Planned]], file: Path | None) -> None:

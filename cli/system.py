@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,15 +12,27 @@ from tempfile import TemporaryDirectory
 import httpx
 from pydantic import SecretStr
 
-from mmedagent.cli.profile import Profile
+from mmedagent.cli.profile import Profile, load_profile
 from mmedagent.cli.workers import planner_app, tools_app
 from mmedagent.protocol.errors import UnavailableError
+from mmedagent.serving.logs import configure_logging
 from mmedagent.serving.run import BackgroundServer, bind, url_of
 from mmedagent.serving.worker import WorkerSettings
 
 READY_TIMEOUT_S = 120.0
 CONNECT_RETRIES = 8
 """With pauses that double from half a second: about a minute until the controller listens."""
+
+
+@contextmanager
+def system_at(url: str | None, profile: str) -> Iterator[str]:
+    """That address, or without one the address of a system of this profile, started here and silent."""
+    if url is not None:
+        yield url
+        return
+    configure_logging(logging.getLevelName(logging.CRITICAL))
+    with system_in_process(load_profile(profile)) as started:
+        yield started
 
 
 @contextmanager

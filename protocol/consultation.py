@@ -10,17 +10,12 @@ import re
 import string
 import unicodedata
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-SPECIALTIES = (
-    "pathologist",
-    "radiologist",
-    "surgeon",
-    "oncologist",
-    "endocrinologist",
-    "ophthalmologist",
-    "dermatologist",
-)
+Specialty = Literal[
+    "pathologist", "radiologist", "surgeon", "oncologist", "endocrinologist", "ophthalmologist", "dermatologist"
+]
+SPECIALTIES: tuple[str, ...] = get_args(Specialty)
 """The seven that triage chooses from, in the order of the paper."""
 
 MAX_REPLY = 20_000

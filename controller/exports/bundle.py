@@ -16,7 +16,7 @@ from mmedagent.controller.exports.drawing import Drawing, drawings_of
 from mmedagent.controller.naming import response_id
 from mmedagent.controller.reports.report import stored_report
 from mmedagent.controller.store import repository
-from mmedagent.controller.store.models import Base, FileRow, ReportRow
+from mmedagent.controller.store.models import Base, EventRow, FileRow, ReportRow
 from mmedagent.controller.store.reports import reports_of
 from mmedagent.controller.stored_turn import StoredTurn
 from mmedagent.protocol.errors import NotFoundError
@@ -73,7 +73,10 @@ def bundle_of(session: Session, blobs: FolderBlobStore, owner: str, conversation
     """Raises `NotFoundError`."""
     conversation = repository.conversation_of(session, owner, conversation_id)
     rows = repository.turns_of(session, owner, conversation_id, most=None)
-    turns = [StoredTurn(row, repository.events_of(session, owner, row.id)) for row in rows]
+    events: dict[str, list[EventRow]] = {row.id: [] for row in rows}
+    for event in repository.events_of_turns(session, owner, list(events)):
+        events[event.turn_id].append(event)
+    turns = [StoredTurn(row, events[row.id]) for row in rows]
     reports = {row.turn_id: row for row in reports_of(session, owner, conversation_id)}
     results = {turn.row.id: turn.results() for turn in turns}
     file_ids = {turn.row.file_id for turn in turns if turn.row.file_id}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmedagent.evaluation.vqa.cases import VqaCase, inside, options_of, picture, read_json, text_of
+from mmedagent.evaluation.vqa.cases import Row, VqaCase, inside, options_of, picture, read_json, text_of
 
 
 class VqaRad:
@@ -21,15 +21,7 @@ class VqaRad:
         for row in read_json(folder / "VQA_RAD Dataset Public.json"):
             if text_of(row, "phrase_type").startswith("test_") != (split == "test"):
                 continue
-            answer = text_of(row, "answer").lower()
-            yield VqaCase(
-                id=text_of(row, "qid"),
-                question=text_of(row, "question"),
-                options=options_of(answer),
-                answer=answer,
-                group=text_of(row, "answer_type").lower(),
-                images=picture(inside(folder / "VQA_RAD Image Folder", text_of(row, "image_name"))),
-            )
+            yield _case(row, folder / "VQA_RAD Image Folder", "image_name")
 
 
 class Slake:
@@ -45,12 +37,17 @@ class Slake:
         for row in read_json(folder / f"{split}.json"):
             if text_of(row, "q_lang") != "en":
                 continue
-            answer = text_of(row, "answer").lower()
-            yield VqaCase(
-                id=text_of(row, "qid"),
-                question=text_of(row, "question"),
-                options=options_of(answer),
-                answer=answer,
-                group=text_of(row, "answer_type").lower(),
-                images=picture(inside(folder / "imgs", text_of(row, "img_name"))),
-            )
+            yield _case(row, folder / "imgs", "img_name")
+
+
+def _case(row: Row, images: Path, name: str) -> VqaCase:
+    """A question whose picture in the folder `images` is the field `name`."""
+    answer = text_of(row, "answer").lower()
+    return VqaCase(
+        id=text_of(row, "qid"),
+        question=text_of(row, "question"),
+        options=options_of(answer),
+        answer=answer,
+        group=text_of(row, "answer_type").lower(),
+        images=picture(inside(images, text_of(row, name))),
+    )

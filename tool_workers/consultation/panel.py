@@ -6,11 +6,12 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mmedagent.protocol.completion import MAX_COMPLETION_TOKENS, Temperature
+from mmedagent.protocol.consultation import Specialty
 from mmedagent.protocol.errors import CheckpointError
 from mmedagent.serving.blobs import sha256_of
 from mmedagent.tool_workers.consultation.doctors import Doctor, Manner
@@ -32,9 +33,6 @@ KINDS: Mapping[str, MakeDoctor] = {"completion": completion_doctor, "endpoint": 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\r\n]+$")]
 PromptText = Annotated[str, StringConstraints(max_length=2_000)]
 Deadline = Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
-Specialty = Literal[
-    "pathologist", "radiologist", "surgeon", "oncologist", "endocrinologist", "ophthalmologist", "dermatologist"
-]
 
 
 class _Table(BaseModel):

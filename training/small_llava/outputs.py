@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from mmedagent.protocol.consultation import SPECIALTIES
 from mmedagent.protocol.plan import Action
 from mmedagent.protocol.types import JsonObject
 from mmedagent.training.instructions.pseudo_words import pseudo_disease
@@ -28,15 +29,6 @@ _FILLERS = (
     "A physician confirms it with images.", "Rest and fluids are part of the care.", "The cause is not always known.",
     "Older people are affected more often.",
 )  # fmt: skip
-_SPECIALISTS = (
-    "pathologist",
-    "radiologist",
-    "surgeon",
-    "oncologist",
-    "endocrinologist",
-    "ophthalmologist",
-    "dermatologist",
-)
 _OPINIONS = ("yes", "no", "benign", "malignant", "stage two", "follow-up in three months", "biopsy first")
 _FINDINGS = ("effusion", "pneumothorax", "cardiomegaly", "nodule", "opacity", "infiltration")
 _IMPRESSIONS = (
@@ -152,7 +144,7 @@ def _passage(random: Random, condition: str, section: str) -> JsonObject:
 
 def _consultation(random: Random, parameters: JsonObject) -> Output:
     options = [str(one) for one in _listed(parameters.get("options"))] or list(_OPINIONS)
-    panel = random.sample(_SPECIALISTS, random.randint(1, 3))
+    panel = random.sample(SPECIALTIES, random.randint(1, 3))
     opinions: list[Any] = [{"specialist": one, "answer": random.choice(options)} for one in panel]
     answer = random.choice(options)
     data: JsonObject = {

@@ -33,11 +33,13 @@ const PATHS = {
 
 export type IconName = keyof typeof PATHS;
 
+export const Icon = ({ name }: { name: IconName }) => <Glyph path={PATHS[name]} />;
+
 /** Decoration only: the control around it carries the words. */
-export function Icon({ name }: { name: IconName }) {
+export function Glyph({ path }: { path: string }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
-      <path d={PATHS[name]} />
+      <path d={path} />
     </svg>
   );
 }

@@ -1,22 +1,7 @@
 import { expect, test } from "vitest";
+import { claimAt as claim } from "../api/sample";
 import type { Claim } from "../api/types";
 import { fieldWords, markClaims, withoutMarks } from "./claims";
-
-const claim = (start: number, end: number, change: Partial<Claim> = {}): Claim => ({
-  start,
-  end,
-  text: "",
-  kind: "number",
-  supported: true,
-  call_id: "call_1",
-  field: null,
-  tool: null,
-  version: null,
-  checkpoint_sha256: null,
-  input_sha256: [],
-  score: null,
-  ...change,
-});
 
 const marked = (text: string, ...claims: Claim[]) =>
   markClaims(text, claims)

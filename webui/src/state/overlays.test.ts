@@ -1,21 +1,10 @@
 import { expect, test } from "vitest";
+import { PROVENANCE } from "../api/sample";
 import type { JsonObject } from "../api/types";
 import { boxBetween, moveBox, resizeBox, splitInputBox, withInputBox } from "./boxes";
 import { maskFromRgba, outline, tint } from "./mask";
 import { isLit, overlaysOf, turnToDraw } from "./overlays";
 import { startTurn, type Call, type Turn } from "./turns";
-
-const provenance = {
-  tool: "t",
-  version: "1.0.0",
-  checkpoint_sha256: null,
-  preprocessing: "",
-  input_sha256: [],
-  output_sha256: "",
-  seconds: 0,
-  label: "",
-  parts: [],
-};
 
 function turnWith(data: JsonObject): Turn {
   const call: Call = {
@@ -29,7 +18,7 @@ function turnWith(data: JsonObject): Turn {
     progress: null,
     startedAt: 0,
     seconds: 1,
-    output: { data, artifacts: [], provenance },
+    output: { data, artifacts: [], provenance: PROVENANCE },
     error: null,
   };
   return { ...startTurn("t", { text: "", box: [0, 0, 0.5, 0.5], fileId: "f", parent: null }), steps: [call] };

@@ -1,21 +1,12 @@
 import { expect, test } from "vitest";
+import { claimAt } from "../api/sample";
 import type { Claim } from "../api/types";
 import { toHtml } from "./markdown";
 
-const claim = (text: string, answer: string, supported = true): Claim => ({
-  start: answer.indexOf(text),
-  end: answer.indexOf(text) + text.length,
-  text,
-  kind: "number",
-  supported,
-  call_id: "call_1",
-  field: null,
-  tool: null,
-  version: null,
-  checkpoint_sha256: null,
-  input_sha256: [],
-  score: null,
-});
+const claim = (text: string, answer: string, supported = true): Claim => {
+  const start = answer.indexOf(text);
+  return claimAt(start, start + text.length, { text, supported });
+};
 
 const html = (answer: string, ...claims: Claim[]) => toHtml(answer, 1, claims).trim();
 

@@ -1,3 +1,5 @@
+import { Glyph } from "../components/Icon";
+
 const PATHS = {
   pan: "M12 3v18M3 12h18M12 3 9.5 5.5M12 3l2.5 2.5M12 21l-2.5-2.5M12 21l2.5-2.5M3 12l2.5-2.5M3 12l2.5 2.5M21 12l-2.5-2.5M21 12l-2.5 2.5",
   window: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 4v16M14.5 5v14M17 6.5v11",
@@ -14,11 +16,4 @@ const PATHS = {
 
 export type ToolIconName = keyof typeof PATHS;
 
-/** Decoration only: the control around it carries the words. */
-export function ToolIcon({ name }: { name: ToolIconName }) {
-  return (
-    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
-      <path d={PATHS[name]} />
-    </svg>
-  );
-}
+export const ToolIcon = ({ name }: { name: ToolIconName }) => <Glyph path={PATHS[name]} />;

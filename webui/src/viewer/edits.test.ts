@@ -1,24 +1,13 @@
 import { expect, test } from "vitest";
+import { PROVENANCE } from "../api/sample";
 import type { JsonObject } from "../api/types";
 import { overlaysOf } from "../state/overlays";
 import { startTurn, type Call, type Turn } from "../state/turns";
 import { areaChange, pairsOf } from "./compare";
 import { editableOf, takesBoxes, withBox } from "./edits";
 
-const provenance = {
-  tool: "t",
-  version: "1.0.0",
-  checkpoint_sha256: null,
-  preprocessing: "",
-  input_sha256: [],
-  output_sha256: "",
-  seconds: 0,
-  label: "",
-  parts: [],
-};
-
 function call(id: string, number: number, parameters: JsonObject, data: JsonObject): Call {
-  const output = { data, artifacts: [], provenance };
+  const output = { data, artifacts: [], provenance: PROVENANCE };
   const done = { kind: "call", state: "done", progress: null, startedAt: 0, seconds: 1, output, error: null } as const;
   return { ...done, id, number, index: number, tool: "tool", arguments: parameters };
 }
