@@ -14,7 +14,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from support.images import CT_FILE, CT_SIDE
 from support.series import brain, nifti_bytes
@@ -188,3 +188,17 @@ def test_workers_are_shown(room: Tab) -> None:
     region = page.locator(".workers-page")
     for title in ("Segment what a box or point marks", "Classify the image", "Write a radiology report"):
         expect(region.get_by_role("row", name=title)).to_contain_text("Ready")
+
+
+def test_what_is_opened_while_the_page_connects_stays_open(room: Tab) -> None:
+    page = room.page
+    held: list[Route] = []
+    page.route("**/v1/models", lambda route: held.append(route))
+    page.reload()
+    page.get_by_role("link", name="Workers", exact=False).click()
+    expect(page.locator(".workers-page")).to_be_visible()
+    for route in held:
+        route.continue_()
+    expect(page.locator(".workers-count")).to_contain_text("4 of 4 ready")
+    expect(page.locator(".workers-page")).to_be_visible()
+    assert page.url.endswith("#/workers")
