@@ -123,6 +123,25 @@ def test_a_reading_session(room: Tab, http: httpx.Client, tmp_path: Path) -> Non
     assert b"For research use only" in download(page, turn, "Printable page", tmp_path).read_bytes()
 
 
+def test_each_mask_has_its_own_opacity(room: Tab) -> None:
+    page = room.page
+    attach(page, CT_FILE)
+    ask(page, "Segment these: [0.05, 0.2, 0.45, 0.7], [0.55, 0.2, 0.95, 0.7]")
+    finished_turn(page)
+    page.get_by_role("slider", name="Opacity of Mask 2").focus()
+    faint = pixels(page)
+    page.keyboard.press("End")
+    expect(page.get_by_role("slider", name="Opacity of Mask 2")).to_have_value("1")
+    strong = pixels(page)
+    middle = faint.shape[1] // 2
+    assert changed(faint[:, :middle], strong[:, :middle]) == 0
+    assert changed(faint[:, middle:], strong[:, middle:]) > 0.02
+
+    page.get_by_role("slider", name="Opacity of all masks").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_role("slider", name="Opacity of Mask 2")).to_have_value("0")
+
+
 def test_every_number_of_an_answer_leads_to_its_result(room: Tab) -> None:
     page = room.page
     attach(page, CT_FILE)

@@ -7,7 +7,7 @@ import { connectionActions } from "./connection";
 import type { ActionContext } from "./context";
 import { conversationActions } from "./conversations";
 import { exportActions } from "./exports";
-import { overlaysOf } from "./overlays";
+import { overlaysOf, type Overlay } from "./overlays";
 import { savePreferences, type Preferences } from "./preferences";
 import { reportActions } from "./reports";
 import type { Turn } from "./turns";
@@ -23,6 +23,16 @@ export function createActions(context: ActionContext) {
 
   function toggleOverlay(id: string): void {
     store.set(({ hidden }) => ({ hidden: toggled(hidden, id) }));
+  }
+
+  function setOpacity({ id }: Overlay, opacity: number): void {
+    store.set(({ opacities }) => ({ opacities: { ...opacities, [id]: opacity } }));
+  }
+
+  /** Of these masks, and of those that are still to come. */
+  function setOpacityOfMasks(masks: readonly Overlay[], opacity: number): void {
+    for (const mask of masks) setOpacity(mask, opacity);
+    store.set({ opacity });
   }
 
   function toggleTool(name: string): void {
@@ -62,6 +72,8 @@ export function createActions(context: ActionContext) {
     ...exportActions(context),
     ...viewingActions(context),
     toggleOverlay,
+    setOpacity,
+    setOpacityOfMasks,
     toggleTool,
     highlight,
     openInViewer,
@@ -70,7 +82,6 @@ export function createActions(context: ActionContext) {
     setText: (text: string) => store.set({ text }),
     /** A polygon that the box was drawn as goes with it. */
     setBox: (box: Box | null) => store.set(({ marks }) => ({ box, marks: marks?.polygon == null ? marks : null })),
-    setOpacity: (opacity: number) => store.set({ opacity }),
     setPane: (pane: AppState["pane"]) => store.set({ pane }),
     showPage: (page: AppState["page"]) => store.set({ page, notice: null }),
     choose: (fileId: string) => store.set({ fileId, box: null }),

@@ -58,7 +58,9 @@ export interface AppState {
   /** The slice that the viewer shows. */
   shown: { fileId: string; slice: number } | null;
   hidden: ReadonlySet<string>;
+  /** 0 to 1: of masks, and of the overlays that have one of their own, by id. */
   opacity: number;
+  opacities: Readonly<Record<string, number>>;
   highlighted: Highlighted | null;
   page: "chat" | "workers";
   /** Which of the two is in front where there is no room for both. */
@@ -94,6 +96,7 @@ export function createAppStore(preferences: Preferences): AppStore {
     shown: null,
     hidden: new Set(),
     opacity: 0.35,
+    opacities: {},
     highlighted: null,
     page: "chat",
     pane: "chat",

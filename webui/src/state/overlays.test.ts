@@ -1,9 +1,13 @@
 import { expect, test } from "vitest";
 import { PROVENANCE } from "../api/sample";
+import type { Client } from "../api/client";
 import type { JsonObject } from "../api/types";
+import { createActions } from "./actions";
+import { createAppStore } from "./app";
 import { boxBetween, moveBox, resizeBox, splitInputBox, withInputBox } from "./boxes";
 import { maskFromRgba, outline, tint } from "./mask";
-import { isLit, overlaysOf, turnToDraw } from "./overlays";
+import { isLit, opacityOf, overlaysOf, turnToDraw } from "./overlays";
+import { loadPreferences } from "./preferences";
 import { startTurn, type Call, type Turn } from "./turns";
 
 function turnWith(data: JsonObject): Turn {
@@ -74,6 +78,24 @@ test("a thing with a box and a mask is one overlay; an empty mask is none", () =
   const newer = { ...turn, id: "v", steps: turn.steps.map((step) => ({ ...step, id: "newer" })) };
   expect(turnToDraw([turn, newer], "f")).toBe(newer);
   expect(turnToDraw([turn, newer], "f", "c")).toBe(turn);
+});
+
+test("an overlay has an opacity of its own until that of all masks is chosen", () => {
+  const store = createAppStore(loadPreferences({ getItem: () => null }));
+  const keys = { get: () => null, set: () => undefined };
+  const storage = { setItem: () => undefined };
+  const actions = createActions({ store, client: {} as Client, keys, storage, save: () => undefined });
+  const masks = [0, 1].map((index) => ({ artifact: `${index}`, box: null, area_px: 4, area_mm2: null, score: 0.9 }));
+  const [box, first, second] = overlaysOf(turnWith({ masks }));
+  if (box === undefined || first === undefined || second === undefined) throw new Error("An overlay is missing.");
+  const opacities = (): number[] => [box, first, second].map((overlay) => opacityOf(store.get(), overlay));
+  expect(opacities()).toEqual([1, 0.35, 0.35]);
+  actions.setOpacity(box, 0.5);
+  actions.setOpacity(second, 0.8);
+  expect(opacities()).toEqual([0.5, 0.35, 0.8]);
+  actions.setOpacityOfMasks([first, second], 0.2);
+  expect(opacities()).toEqual([0.5, 0.2, 0.2]);
+  expect(opacityOf(store.get(), { id: "a mask of the next turn", mask: "cc" })).toBe(0.2);
 });
 
 test("a mask becomes tinted pixels and an outline along pixel edges", () => {
