@@ -201,6 +201,30 @@ def test_a_report_is_drafted_reviewed_and_signed(room: Tab) -> None:
     expect(panel.get_by_label("Edit the sentence")).to_have_count(0)
 
 
+def test_an_open_report_has_an_address(room: Tab) -> None:
+    page = room.page
+    attach(page, CT_FILE)
+    ask(page, QUESTION)
+    finished_turn(page).get_by_role("button", name="Report").click()
+    panel = page.locator(".report-panel")
+    expect(panel).to_contain_text("1,001 mm²")
+    address = page.url
+    page.reload()
+    expect(panel).to_contain_text("1,001 mm²")
+    assert page.url == address
+    page.go_back()
+    expect(panel).to_have_count(0)
+    finished_turn(page)
+    page.go_forward()
+    expect(panel).to_contain_text("1,001 mm²")
+
+    page.goto(address[:-1])
+    expect(page.get_by_role("alert")).to_contain_text("There is no such report")
+    finished_turn(page)
+    page.go_back()
+    expect(panel).to_contain_text("1,001 mm²")
+
+
 def test_workers_are_shown(room: Tab) -> None:
     page = room.page
     page.get_by_role("link", name="Workers", exact=False).click()

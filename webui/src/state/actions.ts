@@ -20,6 +20,7 @@ export function createActions(context: ActionContext) {
   const { store } = context;
   const connection = connectionActions(context);
   const asking = askingActions(context, connection.refresh);
+  const reports = reportActions(context);
 
   function toggleOverlay(id: string): void {
     store.set(({ hidden }) => ({ hidden: toggled(hidden, id) }));
@@ -66,9 +67,9 @@ export function createActions(context: ActionContext) {
   return {
     ...connection,
     ...asking,
-    ...conversationActions(context, asking.resume),
+    ...reports,
+    ...conversationActions(context, { resume: asking.resume, openReport: reports.openReport }),
     ...uploadActions(context),
-    ...reportActions(context),
     ...exportActions(context),
     ...viewingActions(context),
     toggleOverlay,

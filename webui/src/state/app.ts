@@ -29,7 +29,6 @@ export interface Highlighted {
 
 /** The report that is open. `report` is null while it loads. */
 export interface OpenReport {
-  turnId: string;
   responseId: string;
   report: Report | null;
   saving: boolean;
