@@ -225,6 +225,21 @@ def test_an_open_report_has_an_address(room: Tab) -> None:
     expect(panel).to_contain_text("1,001 mm²")
 
 
+def test_a_passage_is_read_where_it_stands(room: Tab) -> None:
+    page = room.page
+    ask(page, "What does the handbook say about the treatment of a cataract?")
+    quoted = finished_turn(page).locator(".passage").first
+    quoted.get_by_role("button", name="Cataract").click()
+    source = page.get_by_role("dialog")
+    for heading in ("Overview", "Symptoms", "Treatment", "When it is urgent"):
+        expect(source).to_contain_text(heading)
+    marked = source.locator("mark")
+    expect(marked).to_have_text(str(quoted.locator("blockquote").text_content()))
+    expect(marked).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(source).to_have_count(0)
+
+
 def test_workers_are_shown(room: Tab) -> None:
     page = room.page
     page.get_by_role("link", name="Workers", exact=False).click()
