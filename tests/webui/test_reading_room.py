@@ -64,6 +64,17 @@ def frame_share(page: Page) -> float:
     return frame["width"] * frame["height"] / (stage["width"] * stage["height"])
 
 
+def draw_box(page: Page, *corners: tuple[float, float]) -> None:
+    """Drag from one corner to the other; both are fractions of the frame."""
+    frame = page.locator("canvas.pixels").bounding_box()
+    assert frame is not None
+    (x1, y1), (x2, y2) = ((frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in corners)
+    page.mouse.move(x1, y1)
+    page.mouse.down()
+    page.mouse.move(x2, y2, steps=5)
+    page.mouse.up()
+
+
 def download(page: Page, turn: Locator, what: str, folder: Path) -> Path:
     """Take something away by the export menu."""
     turn.get_by_role("button", name="Export").click()
@@ -123,11 +134,17 @@ def test_a_reading_session(room: Tab, http: httpx.Client, tmp_path: Path) -> Non
     assert b"For research use only" in download(page, turn, "Printable page", tmp_path).read_bytes()
 
 
-def test_each_mask_has_its_own_opacity(room: Tab) -> None:
+def test_several_boxes_are_drawn_and_each_mask_has_its_own_opacity(room: Tab) -> None:
     page = room.page
     attach(page, CT_FILE)
-    ask(page, "Segment these: [0.05, 0.2, 0.45, 0.7], [0.55, 0.2, 0.95, 0.7]")
-    finished_turn(page)
+    draw_box(page, (0.05, 0.2), (0.45, 0.7))
+    draw_box(page, (0.55, 0.2), (0.95, 0.7))
+    expect(page.locator(".viewer-foot")).to_contain_text("2 boxes")
+    ask(page, "Segment these.")
+    turn = finished_turn(page)
+    expect(turn.locator(".question .chip")).to_have_count(2)
+    expect(turn.locator(".regions li")).to_have_count(2)
+
     page.get_by_role("slider", name="Opacity of Mask 2").focus()
     faint = pixels(page)
     page.keyboard.press("End")

@@ -81,11 +81,12 @@ export function createActions(context: ActionContext) {
     showEvidence,
     prefer,
     setText: (text: string) => store.set({ text }),
-    /** A polygon that the box was drawn as goes with it. */
-    setBox: (box: Box | null) => store.set(({ marks }) => ({ box, marks: marks?.polygon == null ? marks : null })),
+    /** A polygon that a box was drawn as goes with it. */
+    setBoxes: (boxes: readonly Box[]) =>
+      store.set(({ marks }) => ({ boxes, marks: marks?.polygon == null ? marks : null })),
     setPane: (pane: AppState["pane"]) => store.set({ pane }),
     showPage: (page: AppState["page"]) => store.set({ page, notice: null }),
-    choose: (fileId: string) => store.set({ fileId, box: null }),
+    choose: (fileId: string) => store.set({ fileId, boxes: [] }),
     dismiss: () => store.set({ notice: null }),
   };
 }

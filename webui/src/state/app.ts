@@ -52,7 +52,7 @@ export interface AppState {
   disabledTools: ReadonlySet<string>;
   text: string;
   fileId: string | null;
-  box: Box | null;
+  boxes: readonly Box[];
   marks: Marks | null;
   /** The slice that the viewer shows. */
   shown: { fileId: string; slice: number } | null;
@@ -90,7 +90,7 @@ export function createAppStore(preferences: Preferences): AppStore {
     disabledTools: new Set(),
     text: "",
     fileId: null,
-    box: null,
+    boxes: [],
     marks: null,
     shown: null,
     hidden: new Set(),

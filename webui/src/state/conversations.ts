@@ -124,7 +124,7 @@ export function conversationActions(context: ActionContext, { resume, openReport
   return { open, startNew, remove, rename, search, chooseBranch };
 }
 
-const CLEAN = { box: null, notice: null, highlighted: null, report: null, page: "chat", pane: "chat" } as const;
+const CLEAN = { boxes: [], notice: null, highlighted: null, report: null, page: "chat", pane: "chat" } as const;
 
 const fileIdsOf = (turns: readonly Turn[]): string[] => [...new Set(turns.flatMap((turn) => turn.fileId ?? []))];
 

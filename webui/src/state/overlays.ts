@@ -57,7 +57,10 @@ const NOTHING: Omit<Overlay, "id" | "label"> = {
 function drawnIn(turn: Turn): Overlay[] {
   const { slice = null, points = [] } = turn;
   return [
-    ...(turn.box === null ? [] : [{ ...NOTHING, id: `${turn.id}/box`, label: "Your box", slice, box: turn.box }]),
+    ...turn.boxes.map((box, index) => {
+      const label = turn.boxes.length === 1 ? "Your box" : `Your box ${index + 1}`;
+      return { ...NOTHING, id: `${turn.id}/box/${index}`, label, slice, box };
+    }),
     ...(points.length === 0 ? [] : [{ ...NOTHING, id: `${turn.id}/points`, label: "Your points", slice, points }]),
   ];
 }

@@ -12,7 +12,7 @@ import { startTurn } from "./turns";
 /** A page on a server whose conversations `here` and `there` were opened before, each with one turn that is done. */
 function page() {
   const store = createAppStore(loadPreferences({ getItem: () => null }));
-  const turn = startTurn("t", { text: "What?", box: null, fileId: null, parent: null });
+  const turn = startTurn("t", { text: "What?", boxes: [], fileId: null, parent: null });
   const thread = (responseId: string) => [{ ...turn, id: responseId, responseId, state: "done" as const }];
   store.set({ current: "here", threads: { here: thread("resp_1"), there: thread("resp_2") } });
   const client = {
@@ -37,11 +37,11 @@ test("an address names a conversation, a report or a page, and opens it", async 
 
 test("going from a report to its conversation and back keeps what is written there", async () => {
   const { store, open } = page();
-  store.set({ text: "Is it", box: [0, 0, 0.5, 0.5] });
+  store.set({ text: "Is it", boxes: [[0, 0, 0.5, 0.5]] });
   await open("here/report/resp_1");
   expect(store.get().report?.report?.response_id).toBe("resp_1");
   await open("here");
-  expect(store.get()).toMatchObject({ report: null, text: "Is it", box: [0, 0, 0.5, 0.5] });
+  expect(store.get()).toMatchObject({ report: null, text: "Is it", boxes: [[0, 0, 0.5, 0.5]] });
 });
 
 test.each([
