@@ -96,7 +96,7 @@ def file_routes(services: Services) -> APIRouter:
 
     @router.get("/artifacts/{sha256}", response_class=FileResponse)
     async def read_artifact(owner: owner_of, sha256: Annotated[Sha256, Path()]) -> FileResponse:
-        """A display frame, a mask or an overlay."""
+        """A display frame, a mask, an overlay, or a text that a tool quotes from."""
         row = await services.database.read(lambda session: repository.artifact_of(session, owner, sha256))
         return FileResponse(services.files.path(sha256), media_type=row.media_type, headers=DOWNLOAD_HEADERS)
 

@@ -23,7 +23,7 @@ from mmedagent.tool_workers.retrieval.handbook_pages import HANDBOOK, SECTIONS, 
 from mmedagent.tool_workers.retrieval.index import INDEX_FILE, load_index, save_index
 from mmedagent.tool_workers.retrieval.plain import PlainWords
 from mmedagent.tool_workers.retrieval.question import clauses
-from support.desk import desk
+from support.desk import MemoryBlobs, desk
 
 FOLDER = Path(__file__).parent
 MODELS = FOLDER.parents[1] / "models" / "retrieval"
@@ -63,6 +63,21 @@ def ask(tool: RetrievalTool, query: str, **parameters: int) -> list[dict[str, An
     CardValidator(tool.card).check_result(outcome.data)
     passages: Any = outcome.data["passages"]
     return list(passages)
+
+
+def test_a_passage_names_the_text_that_it_stands_in(tool: RetrievalTool) -> None:
+    blobs = MemoryBlobs()
+    [outcome] = tool.run([call("How is a cataract treated, and what are its symptoms?")], desk(blobs=blobs))
+    assert isinstance(outcome, ToolOutput)
+    passages: Any = outcome.data["passages"]
+    assert len(passages) > len({one["condition"] for one in passages})
+    for one in passages:
+        text = blobs.get(one["document"]).decode()
+        assert text.startswith(f"{one['condition']}\n\n{SECTIONS[0]}\n")
+        assert f"\n\n{one['section']}\n{one['text']}" in text
+        assert [line for line in text.split("\n") if line in SECTIONS] == list(SECTIONS)
+    kept = [(artifact.sha256, artifact.label) for artifact in outcome.artifacts]
+    assert kept == list(dict.fromkeys((one["document"], one["condition"]) for one in passages))
 
 
 def places(passages: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -59,9 +59,9 @@ class MirrorTool:
         """Nothing to load."""
 
     def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
-        return [self._one(call) for call in calls]
+        return [self._one(call, context) for call in calls]
 
-    def _one(self, call: ToolCall) -> ToolOutput | MMedAgentError:
+    def _one(self, call: ToolCall, context: ToolContext) -> ToolOutput | MMedAgentError:
         match call.tool:
             case "classification":
                 labels = call.parameters["labels"]
@@ -69,7 +69,9 @@ class MirrorTool:
             case "retrieval":
                 said = str(call.parameters["query"])
                 fields = dict.fromkeys(("text", "condition", "section", "source", "corpus"), said)
-                return ToolOutput({"passages": [{**fields, "highlight": [0, len(said)], "score": 0.5}]})
+                document = context.store(said.encode(), "text", "text/plain", said)
+                passage: JsonObject = {**fields, "highlight": [0, len(said)], "score": 0.5, "document": document.sha256}
+                return ToolOutput({"passages": [passage]}, (document,))
             case "report_generation":
                 said = str(call.parameters["indication"])
                 sentence: JsonObject = {"text": said, "finding": said, "probability": 0.5, "source": "classifier"}

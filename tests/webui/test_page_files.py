@@ -11,7 +11,9 @@ import pytest
 PAGE = Path(__file__).parents[2] / "webui"
 EXACT = re.compile(r"(npm:[a-z-]+@)?\d+\.\d+\.\d+")
 SOURCES = sorted(
-    [PAGE / "index.html", *(path for path in (PAGE / "src").rglob("*") if path.suffix in {".ts", ".tsx", ".css"})]
+    path
+    for path in [PAGE / "index.html", *(PAGE / "src").rglob("*")]
+    if path.suffix in {".html", ".ts", ".tsx", ".css"} and not path.name.endswith(".test.ts")
 )
 
 

@@ -64,6 +64,17 @@ def frame_share(page: Page) -> float:
     return frame["width"] * frame["height"] / (stage["width"] * stage["height"])
 
 
+def draw_box(page: Page, *corners: tuple[float, float]) -> None:
+    """Drag from one corner to the other; both are fractions of the frame."""
+    frame = page.locator("canvas.pixels").bounding_box()
+    assert frame is not None
+    (x1, y1), (x2, y2) = ((frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in corners)
+    page.mouse.move(x1, y1)
+    page.mouse.down()
+    page.mouse.move(x2, y2, steps=5)
+    page.mouse.up()
+
+
 def download(page: Page, turn: Locator, what: str, folder: Path) -> Path:
     """Take something away by the export menu."""
     turn.get_by_role("button", name="Export").click()
@@ -123,6 +134,31 @@ def test_a_reading_session(room: Tab, http: httpx.Client, tmp_path: Path) -> Non
     assert b"For research use only" in download(page, turn, "Printable page", tmp_path).read_bytes()
 
 
+def test_several_boxes_are_drawn_and_each_mask_has_its_own_opacity(room: Tab) -> None:
+    page = room.page
+    attach(page, CT_FILE)
+    draw_box(page, (0.05, 0.2), (0.45, 0.7))
+    draw_box(page, (0.55, 0.2), (0.95, 0.7))
+    expect(page.locator(".viewer-foot")).to_contain_text("2 boxes")
+    ask(page, "Segment these.")
+    turn = finished_turn(page)
+    expect(turn.locator(".question .chip")).to_have_count(2)
+    expect(turn.locator(".regions li")).to_have_count(2)
+
+    page.get_by_role("slider", name="Opacity of Mask 2").focus()
+    faint = pixels(page)
+    page.keyboard.press("End")
+    expect(page.get_by_role("slider", name="Opacity of Mask 2")).to_have_value("1")
+    strong = pixels(page)
+    middle = faint.shape[1] // 2
+    assert changed(faint[:, :middle], strong[:, :middle]) == 0
+    assert changed(faint[:, middle:], strong[:, middle:]) > 0.02
+
+    page.get_by_role("slider", name="Opacity of all masks").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_role("slider", name="Opacity of Mask 2")).to_have_value("0")
+
+
 def test_every_number_of_an_answer_leads_to_its_result(room: Tab) -> None:
     page = room.page
     attach(page, CT_FILE)
@@ -180,6 +216,45 @@ def test_a_report_is_drafted_reviewed_and_signed(room: Tab) -> None:
     panel.get_by_role("button", name="Really sign?", exact=False).click()
     expect(panel).to_contain_text("signed by local")
     expect(panel.get_by_label("Edit the sentence")).to_have_count(0)
+
+
+def test_an_open_report_has_an_address(room: Tab) -> None:
+    page = room.page
+    attach(page, CT_FILE)
+    ask(page, QUESTION)
+    finished_turn(page).get_by_role("button", name="Report").click()
+    panel = page.locator(".report-panel")
+    expect(panel).to_contain_text("1,001 mm²")
+    address = page.url
+    page.reload()
+    expect(panel).to_contain_text("1,001 mm²")
+    assert page.url == address
+    page.go_back()
+    expect(panel).to_have_count(0)
+    finished_turn(page)
+    page.go_forward()
+    expect(panel).to_contain_text("1,001 mm²")
+
+    page.goto(address[:-1])
+    expect(page.get_by_role("alert")).to_contain_text("There is no such report")
+    finished_turn(page)
+    page.go_back()
+    expect(panel).to_contain_text("1,001 mm²")
+
+
+def test_a_passage_is_read_where_it_stands(room: Tab) -> None:
+    page = room.page
+    ask(page, "What does the handbook say about the treatment of a cataract?")
+    quoted = finished_turn(page).locator(".passage").first
+    quoted.get_by_role("button", name="Cataract").click()
+    source = page.get_by_role("dialog")
+    for heading in ("Overview", "Symptoms", "Treatment", "When it is urgent"):
+        expect(source).to_contain_text(heading)
+    marked = source.locator("mark")
+    expect(marked).to_have_text(str(quoted.locator("blockquote").text_content()))
+    expect(marked).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(source).to_have_count(0)
 
 
 def test_workers_are_shown(room: Tab) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pydicom
 import pytest
@@ -19,6 +20,7 @@ from webui.tab import tab
 
 CORPUS: list[str] = json.loads((Path(__file__).parent / "xss_corpus.json").read_text("utf-8"))
 PARTS = 12
+WEB = {"http", "https"}
 TAGS = ("PatientName", "PatientID", "StudyDescription", "SeriesDescription", "ImageComments", "BodyPartExamined")
 
 
@@ -65,6 +67,11 @@ def test_no_text_of_a_conversation_runs(mirror: System, browser: Browser, part: 
         assert page.locator("section.call").count() >= 4 * len(strings)
         for details in page.locator("details").all():
             details.evaluate("(element) => { element.open = true; }")
+        for quoted in page.locator(".passage cite button").all():
+            quoted.click()
+            expect(page.locator(".source-text")).not_to_contain_text("Loading")
+            page.keyboard.press("Escape")
+        assert {urlsplit(str(link.get_attribute("href"))).scheme for link in page.locator(".passage a").all()} <= WEB
         page.wait_for_timeout(500)
         assert untouched(page)
 

@@ -8,6 +8,7 @@ import numpy as np
 from mmedagent.tool_workers.retrieval.lexical import content_words
 from mmedagent.tool_workers.retrieval.schema import PASSAGE
 from mmedagent.tool_workers.retrieval.shelf import Ranking, Scores, Shelf
+from mmedagent.tool_workers.retrieval.surroundings import text_around
 from mmedagent.tool_workers.retrieval.vectors import Vectors
 from mmedagent.tool_workers.retrieval.word_search import MAX_WORDS, rarities
 
@@ -17,7 +18,7 @@ class Hit:
     """A quoted passage. `highlight` is its most relevant sentence: first character, and one past the last.
 
     `cosine` is that of passage and question, 0 to 1; for a passage that is not embedded yet it is the share of the
-    question's words that it has.
+    question's words that it has. `document` is the text that it stands in.
     """
 
     corpus: str
@@ -28,6 +29,7 @@ class Hit:
     page: int | None
     highlight: tuple[int, int]
     cosine: float
+    document: str
 
 
 class Shelves:
@@ -86,6 +88,7 @@ class Shelves:
                 page=page,
                 highlight=shelf.words.best_sentence(number, text, question),
                 cosine=min(max(cosine, 0.0), 1.0),
+                document=text_around(shelf.collection, number),
             )
         return None
 

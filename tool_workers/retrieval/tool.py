@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import load_card
 from mmedagent.protocol.errors import CheckpointError, MMedAgentError, UnavailableError
-from mmedagent.protocol.invocation import ToolCall
+from mmedagent.protocol.invocation import Artifact, ToolCall
 from mmedagent.serving.tool import ToolContext, ToolOutput
 from mmedagent.tool_workers.retrieval.collection import Collection
 from mmedagent.tool_workers.retrieval.embedding import BackgroundEmbedder, embed_pending
@@ -80,7 +80,9 @@ class RetrievalTool:
         for call in calls:
             context.raise_if_cancelled()
             hits = self._search.search(str(call.parameters["query"]), _top_k(call))
-            outcomes.append(ToolOutput({"passages": [_passage(hit) for hit in hits]}))
+            documents = [context.store(hit.document.encode(), "text", "text/plain", hit.title) for hit in hits]
+            passages: list[JsonValue] = [_passage(hit, text) for hit, text in zip(hits, documents, strict=True)]
+            outcomes.append(ToolOutput({"passages": passages}, tuple(dict.fromkeys(documents))))
         return outcomes
 
 
@@ -89,7 +91,7 @@ def _top_k(call: ToolCall) -> int:
     return value if isinstance(value, int) else TOP_K
 
 
-def _passage(hit: Hit) -> dict[str, JsonValue]:
+def _passage(hit: Hit, document: Artifact) -> dict[str, JsonValue]:
     page: dict[str, JsonValue] = {} if hit.page is None else {"page": hit.page}
     return {
         "text": hit.text,
@@ -99,6 +101,7 @@ def _passage(hit: Hit) -> dict[str, JsonValue]:
         "source": hit.source,
         "corpus": hit.corpus,
         "score": round(hit.cosine, 4),
+        "document": document.sha256,
         **page,
     }
 

@@ -216,7 +216,7 @@ export interface paths {
         };
         /**
          * Read Artifact
-         * @description A display frame, a mask or an overlay.
+         * @description A display frame, a mask, an overlay, or a text that a tool quotes from.
          */
         get: operations["read_artifact_v1_artifacts__sha256__get"];
         put?: never;

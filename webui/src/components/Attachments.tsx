@@ -5,25 +5,26 @@ import { useApp, useAppState } from "../view/context";
 import { Icon } from "./Icon";
 import { Thumbnail } from "./Thumbnail";
 
-/** The studies at hand, of which one goes with the next message, and the box drawn on it. */
+/** The studies at hand, of which one goes with the next message, and the boxes drawn on it. */
 export function Attachments() {
   const { actions } = useApp();
   const attachments = useAppState((state) => state.attachments);
-  const box = useAppState((state) => state.box);
-  if (attachments.length === 0 && box === null) return null;
+  const boxes = useAppState((state) => state.boxes);
+  const [first] = boxes;
+  if (attachments.length === 0 && first === undefined) return null;
   return (
     <div className="attached" role="group" aria-label="Attached">
       {attachments.map((attachment) => (
         <Chip key={attachment.id} attachment={attachment} />
       ))}
-      {box !== null && (
+      {first !== undefined && (
         <span className="chip">
-          <Icon name="box" /> Box {boxText(box)}
+          <Icon name="box" /> {boxes.length === 1 ? `Box ${boxText(first)}` : `${boxes.length} boxes`}
           <button
             type="button"
             className="icon-button"
-            aria-label="Remove the box"
-            onClick={() => actions.setBox(null)}
+            aria-label={boxes.length === 1 ? "Remove the box" : "Remove the boxes"}
+            onClick={() => actions.setBoxes([])}
           >
             <Icon name="close" />
           </button>

@@ -9,12 +9,12 @@ import {
   readPassages,
   readReport,
   readShares,
-  type Passage,
   type Report,
 } from "../state/results";
 import { area, percent, whole } from "../state/words";
 import { Bars } from "./Bars";
 import { PanelResult } from "./PanelResult";
+import { Passages } from "./Passages";
 
 interface Drawn {
   callId: string;
@@ -27,7 +27,7 @@ export function CallResult({ data, ...drawn }: Drawn & { data: JsonObject }) {
   const report = readReport(data);
   const consultation = readConsultation(data);
   const shares = readShares(data);
-  if (passages !== null) return <Passages passages={passages} />;
+  if (passages !== null) return passages.length === 0 ? <Nothing /> : <Passages passages={passages} />;
   if (report !== null) return <ReportText report={report} />;
   if (consultation !== null) return <PanelResult consultation={consultation} />;
   if (shares !== null) return shares.length === 0 ? <Nothing /> : <Bars shares={shares} />;
@@ -97,23 +97,6 @@ function MaskSize({ px, mm2 }: { px: number; mm2: number | null }) {
       {mm2 !== null && <strong>{area(mm2)}</strong>} {whole(px)} px{mm2 === null && ", pixel spacing unknown"}
     </span>
   );
-}
-
-function Passages({ passages }: { passages: readonly Passage[] }) {
-  if (passages.length === 0) return <Nothing />;
-  return passages.map((passage, index) => (
-    <figure className="passage" key={index}>
-      <blockquote>
-        {passage.before}
-        <mark>{passage.highlight}</mark>
-        {passage.after}
-      </blockquote>
-      <figcaption>
-        <cite>{passage.place}</cite> <span>{passage.source}</span>{" "}
-        <span className="score">match {percent(passage.score)}</span>
-      </figcaption>
-    </figure>
-  ));
 }
 
 function ReportText({ report }: { report: Report }) {

@@ -9,7 +9,7 @@ import type { TurnProps } from "./TurnView";
 
 const LONGEST = 20_000;
 
-/** The message of a turn, with its image and box. Editing it makes a branch beside it. */
+/** The message of a turn, with its image and boxes. Editing it makes a branch beside it. */
 export function QuestionView({ turn, newImage, branch, branches }: TurnProps) {
   const { actions } = useApp();
   const idle = useAppState(canAsk);
@@ -28,11 +28,11 @@ export function QuestionView({ turn, newImage, branch, branches }: TurnProps) {
         </button>
       )}
       {editing ? <Editor turn={turn} onEnd={() => setEditing(false)} /> : <p>{turn.text}</p>}
-      {turn.box !== null && (
-        <span className="chip">
-          <Icon name="box" /> Box {boxText(turn.box)}
+      {turn.boxes.map((box, index) => (
+        <span className="chip" key={index}>
+          <Icon name="box" /> Box {boxText(box)}
         </span>
-      )}
+      ))}
       {turn.rerunOf !== null && <span className="chip">Run again with other parameters</span>}
       <div className="question-foot">
         {branches > 1 && <BranchSwitch turn={turn} branch={branch} branches={branches} />}

@@ -12,18 +12,18 @@ import { SentenceRow } from "./SentenceRow";
 export function ReportPanel() {
   const { actions } = useApp();
   const open = useAppState((state) => state.report);
-  const turn = useAppState((state) => allTurnsOf(state).find((each) => each.id === open?.turnId));
-  if (open === null || turn === undefined) return null;
+  const turn = useAppState((state) => allTurnsOf(state).find((each) => each.responseId === open?.responseId));
+  if (open === null) return null;
   return (
     <section className="report-panel" aria-labelledby="report-title">
       <header>
         <button type="button" className="quiet-button" onClick={actions.closeReport}>
           <Icon name="left" /> Back to the chat
         </button>
-        <ExportMenu turn={turn} />
+        {turn !== undefined && <ExportMenu turn={turn} />}
       </header>
       <h2 id="report-title">Report</h2>
-      {open.report === null ? (
+      {open.report === null || turn === undefined ? (
         <p className="thread-loading">Loading the report…</p>
       ) : (
         <ReportEditor key={open.report.revision} report={open.report} turn={turn} saving={open.saving} />

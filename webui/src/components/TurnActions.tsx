@@ -11,6 +11,7 @@ export function TurnActions({ turn }: { turn: Turn }) {
   const { actions } = useApp();
   const idle = useAppState(canAsk);
   const [timeline, setTimeline] = useState(false);
+  const { responseId } = turn;
   const answer = turn.steps.find((step) => step.kind === "answer");
   return (
     <>
@@ -29,12 +30,12 @@ export function TurnActions({ turn }: { turn: Turn }) {
             <Icon name="copy" /> Copy
           </button>
         )}
-        {turn.state === "done" && turn.responseId !== null && (
-          <button type="button" className="quiet-button" onClick={() => void actions.openReport(turn)}>
+        {turn.state === "done" && responseId !== null && (
+          <button type="button" className="quiet-button" onClick={() => void actions.openReport(responseId)}>
             <Icon name="report" /> Report
           </button>
         )}
-        {turn.responseId !== null && <ExportMenu turn={turn} />}
+        {responseId !== null && <ExportMenu turn={turn} />}
         <button type="button" className="quiet-button" aria-expanded={timeline} onClick={() => setTimeline(!timeline)}>
           <Icon name="clock" /> Timeline
         </button>

@@ -15,7 +15,7 @@ export function Welcome() {
   const open = async (study: ExampleStudy): Promise<void> => {
     ask(study.question);
     await actions.attach([await fetchExample(study)]);
-    actions.setBox(study.box);
+    actions.setBoxes(study.box === null ? [] : [study.box]);
   };
   return (
     <section className="welcome" aria-labelledby="welcome-title">

@@ -7,7 +7,7 @@ import { connectionActions } from "./connection";
 import type { ActionContext } from "./context";
 import { conversationActions } from "./conversations";
 import { exportActions } from "./exports";
-import { overlaysOf } from "./overlays";
+import { overlaysOf, type Overlay } from "./overlays";
 import { savePreferences, type Preferences } from "./preferences";
 import { reportActions } from "./reports";
 import type { Turn } from "./turns";
@@ -20,9 +20,20 @@ export function createActions(context: ActionContext) {
   const { store } = context;
   const connection = connectionActions(context);
   const asking = askingActions(context, connection.refresh);
+  const reports = reportActions(context);
 
   function toggleOverlay(id: string): void {
     store.set(({ hidden }) => ({ hidden: toggled(hidden, id) }));
+  }
+
+  function setOpacity({ id }: Overlay, opacity: number): void {
+    store.set(({ opacities }) => ({ opacities: { ...opacities, [id]: opacity } }));
+  }
+
+  /** Of these masks, and of those that are still to come. */
+  function setOpacityOfMasks(masks: readonly Overlay[], opacity: number): void {
+    for (const mask of masks) setOpacity(mask, opacity);
+    store.set({ opacity });
   }
 
   function toggleTool(name: string): void {
@@ -56,24 +67,26 @@ export function createActions(context: ActionContext) {
   return {
     ...connection,
     ...asking,
-    ...conversationActions(context, asking.resume),
+    ...reports,
+    ...conversationActions(context, { resume: asking.resume, openReport: reports.openReport }),
     ...uploadActions(context),
-    ...reportActions(context),
     ...exportActions(context),
     ...viewingActions(context),
     toggleOverlay,
+    setOpacity,
+    setOpacityOfMasks,
     toggleTool,
     highlight,
     openInViewer,
     showEvidence,
     prefer,
     setText: (text: string) => store.set({ text }),
-    /** A polygon that the box was drawn as goes with it. */
-    setBox: (box: Box | null) => store.set(({ marks }) => ({ box, marks: marks?.polygon == null ? marks : null })),
-    setOpacity: (opacity: number) => store.set({ opacity }),
+    /** A polygon that a box was drawn as goes with it. */
+    setBoxes: (boxes: readonly Box[]) =>
+      store.set(({ marks }) => ({ boxes, marks: marks?.polygon == null ? marks : null })),
     setPane: (pane: AppState["pane"]) => store.set({ pane }),
     showPage: (page: AppState["page"]) => store.set({ page, notice: null }),
-    choose: (fileId: string) => store.set({ fileId, box: null }),
+    choose: (fileId: string) => store.set({ fileId, boxes: [] }),
     dismiss: () => store.set({ notice: null }),
   };
 }

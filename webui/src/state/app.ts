@@ -29,7 +29,6 @@ export interface Highlighted {
 
 /** The report that is open. `report` is null while it loads. */
 export interface OpenReport {
-  turnId: string;
   responseId: string;
   report: Report | null;
   saving: boolean;
@@ -53,12 +52,14 @@ export interface AppState {
   disabledTools: ReadonlySet<string>;
   text: string;
   fileId: string | null;
-  box: Box | null;
+  boxes: readonly Box[];
   marks: Marks | null;
   /** The slice that the viewer shows. */
   shown: { fileId: string; slice: number } | null;
   hidden: ReadonlySet<string>;
+  /** 0 to 1: of masks, and of the overlays that have one of their own, by id. */
   opacity: number;
+  opacities: Readonly<Record<string, number>>;
   highlighted: Highlighted | null;
   page: "chat" | "workers";
   /** Which of the two is in front where there is no room for both. */
@@ -89,11 +90,12 @@ export function createAppStore(preferences: Preferences): AppStore {
     disabledTools: new Set(),
     text: "",
     fileId: null,
-    box: null,
+    boxes: [],
     marks: null,
     shown: null,
     hidden: new Set(),
     opacity: 0.35,
+    opacities: {},
     highlighted: null,
     page: "chat",
     pane: "chat",

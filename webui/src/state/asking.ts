@@ -2,7 +2,7 @@
 
 import type { JsonObject, Part, StreamEvent } from "../api/types";
 import { allTurnsOf, canAsk, canSend, NEW, turnsOf, type AppState, type AppStore } from "./app";
-import { withInputBox } from "./boxes";
+import { withInputBoxes } from "./boxes";
 import { report, type ActionContext } from "./context";
 import { followTurn } from "./following";
 import { changeTurn, findTurn } from "./threads";
@@ -19,11 +19,11 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
   async function send(): Promise<void> {
     const state = store.get();
     if (!canSend(state)) return;
-    const { text, fileId, box } = state;
+    const { text, fileId, boxes } = state;
     const points = marksOf(state)?.points ?? [];
     const slice = sliceToSend(state);
-    store.set({ text: "", box: null, marks: null });
-    await ask({ text: text.trim(), box, points, fileId, slice, parent: turnsOf(state).at(-1)?.responseId ?? null });
+    store.set({ text: "", boxes: [], marks: null });
+    await ask({ text: text.trim(), boxes, points, fileId, slice, parent: turnsOf(state).at(-1)?.responseId ?? null });
   }
 
   /** The message of a turn in other words, as a branch beside it. */
@@ -38,7 +38,7 @@ export function askingActions(context: ActionContext, afterwards: () => Promise<
     await run(begin(question, null), async function* (signal): AsyncGenerator<StreamEvent> {
       const conversation = await conversationOfThread(context, question.text);
       const content: Part[] = [
-        { type: "input_text", text: withInputBox(question.text, question.box, question.points) },
+        { type: "input_text", text: withInputBoxes(question.text, question.boxes, question.points) },
       ];
       const { fileId, slice } = question;
       if (fileId !== null) content.push({ type: "input_image", file_id: fileId, ...(slice == null ? {} : { slice }) });
@@ -113,9 +113,9 @@ function nameOf(store: AppStore, turnId: string): Promise<string | null> {
   });
 }
 
-const questionOf = ({ text, box, points = [], fileId, slice = null, parent }: Turn): Question => ({
+const questionOf = ({ text, boxes, points = [], fileId, slice = null, parent }: Turn): Question => ({
   text,
-  box,
+  boxes,
   points,
   fileId,
   slice,

@@ -5,8 +5,11 @@ export type Box = readonly [number, number, number, number];
 /** x and y as fractions of the frame in [0, 1]. */
 export type Point = readonly [number, number];
 
+/** Boxes that a tool takes at once. */
+export const MOST_BOXES = 64;
+
 const SMALLEST = 0.005;
-const BOX_LINE = /^\s*Input box:\s*\[\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*\]\s*$/im;
+const BOX_LINES = /^\s*Input box:\s*\[\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*\]\s*$/gim;
 const POINT_LINES = /^\s*Input point:\s*\[\s*([\d.]+)\s*,\s*([\d.]+)\s*\]\s*$/gim;
 
 const clamp = (value: number): number => Math.min(1, Math.max(0, value));
@@ -34,20 +37,20 @@ const listText = (values: readonly number[]): string => `[${values.map((value) =
 
 export const boxText = (box: Box): string => listText(box);
 
-/** The message text with the box and each point on a line of its own, as any client of the API can send them. */
-export function withInputBox(text: string, box: Box | null, points: readonly Point[] = []): string {
+/** The message text with each box and point on a line of its own, as any client of the API can send them. */
+export function withInputBoxes(text: string, boxes: readonly Box[], points: readonly Point[] = []): string {
   const lines = [
-    ...(box === null ? [] : [`Input box: ${boxText(box)}`]),
+    ...boxes.map((box) => `Input box: ${boxText(box)}`),
     ...points.map((point) => `Input point: ${listText(point)}`),
   ];
   return [text, ...lines].join("\n");
 }
 
-/** The opposite of `withInputBox`: the text without its first box line and its point lines, and what these say. */
-export function splitInputBox(text: string): { text: string; box: Box | null; points: Point[] } {
-  const [x1, y1, x2, y2] = BOX_LINE.exec(text)?.slice(1).map(Number) ?? [];
+/** The opposite of `withInputBoxes`: the text without its box and point lines, and what these say. */
+export function splitInputBoxes(text: string): { text: string; boxes: Box[]; points: Point[] } {
+  const boxes = [...text.matchAll(BOX_LINES)].map(
+    ([, x1, y1, x2, y2]): Box => [Number(x1), Number(y1), Number(x2), Number(y2)],
+  );
   const points = [...text.matchAll(POINT_LINES)].map(([, x, y]): Point => [Number(x), Number(y)]);
-  const none = x1 === undefined || y1 === undefined || x2 === undefined || y2 === undefined;
-  const box: Box | null = none ? null : [x1, y1, x2, y2];
-  return { text: text.replace(BOX_LINE, "").replace(POINT_LINES, "").trim(), box, points };
+  return { text: text.replace(BOX_LINES, "").replace(POINT_LINES, "").trim(), boxes, points };
 }

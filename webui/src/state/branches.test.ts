@@ -3,7 +3,7 @@ import { forksOf, shownPath } from "./branches";
 import { startTurn, type Turn } from "./turns";
 
 const turn = (id: string, parent: string | null): Turn => ({
-  ...startTurn(id, { text: id, box: null, fileId: null, parent }),
+  ...startTurn(id, { text: id, boxes: [], fileId: null, parent }),
   responseId: `resp_${id}`,
 });
 

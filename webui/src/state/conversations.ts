@@ -4,18 +4,32 @@ import type { FileObject } from "../api/types";
 import { allTurnsOf, NEW, turnsOf, type Attachment } from "./app";
 import { forksOf } from "./branches";
 import { keepFiles, report, type ActionContext } from "./context";
+import { loadingReport } from "./reports";
 import { lastFileId, turnOf, type Turn } from "./turns";
 
-/** `resume` follows a turn that still runs. */
-export function conversationActions(context: ActionContext, resume: (turn: Turn) => Promise<void>) {
+interface Continuations {
+  /** Follows a turn that still runs. */
+  resume: (turn: Turn) => Promise<void>;
+  openReport: (responseId: string) => Promise<void>;
+}
+
+export function conversationActions(context: ActionContext, { resume, openReport }: Continuations) {
   const { store, client } = context;
 
-  async function open(id: string): Promise<void> {
+  /** With the report on one of its turns, unless the person has gone on before it can be shown. */
+  async function open(id: string, reportOn: string | null = null): Promise<void> {
     if (id === NEW) return startNew();
-    store.set({ ...CLEAN, current: id, attachments: [] });
+    store.set({
+      ...CLEAN,
+      current: id,
+      attachments: [],
+      report: reportOn === null ? null : loadingReport(reportOn),
+    });
     try {
       if (!(id in store.get().threads)) await load(id);
-      if (store.get().current === id) showFilesOf(id);
+      if (store.get().current !== id) return;
+      showFilesOf(id);
+      if (reportOn !== null && store.get().report?.responseId === reportOn) await openReport(reportOn);
     } catch (error) {
       if (store.get().current === id) startNew();
       report(context, error);
@@ -110,7 +124,7 @@ export function conversationActions(context: ActionContext, resume: (turn: Turn)
   return { open, startNew, remove, rename, search, chooseBranch };
 }
 
-const CLEAN = { box: null, notice: null, highlighted: null, report: null, page: "chat", pane: "chat" } as const;
+const CLEAN = { boxes: [], notice: null, highlighted: null, report: null, page: "chat", pane: "chat" } as const;
 
 const fileIdsOf = (turns: readonly Turn[]): string[] => [...new Set(turns.flatMap((turn) => turn.fileId ?? []))];
 

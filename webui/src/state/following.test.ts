@@ -30,7 +30,7 @@ async function* play(events: readonly StreamEvent[], end?: unknown): AsyncGenera
 /** A page with one running turn, and a server whose later streams are those of `follow`. */
 function page(follow: (after: number | null) => AsyncGenerator<StreamEvent>) {
   const store = createAppStore(loadPreferences({ getItem: () => null }));
-  const turn = startTurn("t", { text: "What?", box: null, fileId: null, parent: null });
+  const turn = startTurn("t", { text: "What?", boxes: [], fileId: null, parent: null });
   store.set({ threads: { [NEW]: [turn] } });
   const asked: (number | null)[] = [];
   const client = {
@@ -66,7 +66,7 @@ test("an abort stops the turn", async () => {
   controller.abort();
   await run(play(EVENTS.slice(0, 2), new DOMException("", "AbortError")), controller.signal);
   expect(turn()).toMatchObject({ state: "stopped", failure: null });
-  expect(callsOf(turn() ?? startTurn("", { text: "", box: null, fileId: null, parent: null }))).toEqual([]);
+  expect(callsOf(turn() ?? startTurn("", { text: "", boxes: [], fileId: null, parent: null }))).toEqual([]);
 });
 
 test("text is applied in few steps, in order, and the rest at once", async () => {

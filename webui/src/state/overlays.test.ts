@@ -1,9 +1,13 @@
 import { expect, test } from "vitest";
 import { PROVENANCE } from "../api/sample";
+import type { Client } from "../api/client";
 import type { JsonObject } from "../api/types";
-import { boxBetween, moveBox, resizeBox, splitInputBox, withInputBox } from "./boxes";
+import { createActions } from "./actions";
+import { createAppStore } from "./app";
+import { boxBetween, moveBox, resizeBox, splitInputBoxes, withInputBoxes } from "./boxes";
 import { maskFromRgba, outline, tint } from "./mask";
-import { isLit, overlaysOf, turnToDraw } from "./overlays";
+import { isLit, opacityOf, overlaysOf, turnToDraw } from "./overlays";
+import { loadPreferences } from "./preferences";
 import { startTurn, type Call, type Turn } from "./turns";
 
 function turnWith(data: JsonObject): Turn {
@@ -21,14 +25,18 @@ function turnWith(data: JsonObject): Turn {
     output: { data, artifacts: [], provenance: PROVENANCE },
     error: null,
   };
-  return { ...startTurn("t", { text: "", box: [0, 0, 0.5, 0.5], fileId: "f", parent: null }), steps: [call] };
+  return { ...startTurn("t", { text: "", boxes: [[0, 0, 0.5, 0.5]], fileId: "f", parent: null }), steps: [call] };
 }
 
-test("a drawn box goes into the text and comes out again", () => {
-  const text = withInputBox("Segment this", [0.25, 0.05, 0.75, 0.7]);
-  expect(text).toBe("Segment this\nInput box: [0.250, 0.050, 0.750, 0.700]");
-  expect(splitInputBox(text)).toEqual({ text: "Segment this", box: [0.25, 0.05, 0.75, 0.7], points: [] });
-  expect(splitInputBox("No box here")).toEqual({ text: "No box here", box: null, points: [] });
+test("drawn boxes go into the text, each on its line, and come out again", () => {
+  const boxes = [
+    [0.25, 0.05, 0.75, 0.7],
+    [0, 0, 0.125, 0.5],
+  ] as const;
+  const text = withInputBoxes("Segment this", boxes);
+  expect(text).toBe("Segment this\nInput box: [0.250, 0.050, 0.750, 0.700]\nInput box: [0.000, 0.000, 0.125, 0.500]");
+  expect(splitInputBoxes(text)).toEqual({ text: "Segment this", boxes, points: [] });
+  expect(splitInputBoxes("No box here")).toEqual({ text: "No box here", boxes: [], points: [] });
 });
 
 test("points go into the text, each on its line, and come out again", () => {
@@ -36,9 +44,9 @@ test("points go into the text, each on its line, and come out again", () => {
     [0.4, 0.6],
     [0.125, 0.5],
   ] as const;
-  const text = withInputBox("Outline this", [0, 0, 0.5, 1], points);
+  const text = withInputBoxes("Outline this", [[0, 0, 0.5, 1]], points);
   expect(text.split("\n").slice(2)).toEqual(["Input point: [0.400, 0.600]", "Input point: [0.125, 0.500]"]);
-  expect(splitInputBox(text)).toEqual({ text: "Outline this", box: [0, 0, 0.5, 1], points });
+  expect(splitInputBoxes(text)).toEqual({ text: "Outline this", boxes: [[0, 0, 0.5, 1]], points });
 });
 
 test("boxes are ordered, kept inside the frame, and not too thin", () => {
@@ -68,12 +76,30 @@ test("a thing with a box and a mask is one overlay; an empty mask is none", () =
   expect(liver && isLit(liver, { callId: "c", field: null })).toBe(true);
   expect(liver && isLit(liver, { callId: "c", field: "/boxes/1" })).toBe(false);
   expect(liver && isLit(liver, { callId: "d", field: null })).toBe(false);
-  const later = { ...startTurn("u", { text: "", box: null, fileId: "f", parent: null }), state: "done" as const };
+  const later = { ...startTurn("u", { text: "", boxes: [], fileId: "f", parent: null }), state: "done" as const };
   expect(turnToDraw([turn, later], "f")).toBe(turn);
   expect(turnToDraw([turn], "other")).toBeNull();
   const newer = { ...turn, id: "v", steps: turn.steps.map((step) => ({ ...step, id: "newer" })) };
   expect(turnToDraw([turn, newer], "f")).toBe(newer);
   expect(turnToDraw([turn, newer], "f", "c")).toBe(turn);
+});
+
+test("an overlay has an opacity of its own until that of all masks is chosen", () => {
+  const store = createAppStore(loadPreferences({ getItem: () => null }));
+  const keys = { get: () => null, set: () => undefined };
+  const storage = { setItem: () => undefined };
+  const actions = createActions({ store, client: {} as Client, keys, storage, save: () => undefined });
+  const masks = [0, 1].map((index) => ({ artifact: `${index}`, box: null, area_px: 4, area_mm2: null, score: 0.9 }));
+  const [box, first, second] = overlaysOf(turnWith({ masks }));
+  if (box === undefined || first === undefined || second === undefined) throw new Error("An overlay is missing.");
+  const opacities = (): number[] => [box, first, second].map((overlay) => opacityOf(store.get(), overlay));
+  expect(opacities()).toEqual([1, 0.35, 0.35]);
+  actions.setOpacity(box, 0.5);
+  actions.setOpacity(second, 0.8);
+  expect(opacities()).toEqual([0.5, 0.35, 0.8]);
+  actions.setOpacityOfMasks([first, second], 0.2);
+  expect(opacities()).toEqual([0.5, 0.2, 0.2]);
+  expect(opacityOf(store.get(), { id: "a mask of the next turn", mask: "cc" })).toBe(0.2);
 });
 
 test("a mask becomes tinted pixels and an outline along pixel edges", () => {

@@ -1,5 +1,6 @@
 /** What is drawn over the image for a turn. */
 
+import type { AppState } from "./app";
 import type { Box, Point } from "./boxes";
 import { readFound, readMasks } from "./results";
 import { callsOf, type Call, type Turn } from "./turns";
@@ -56,7 +57,10 @@ const NOTHING: Omit<Overlay, "id" | "label"> = {
 function drawnIn(turn: Turn): Overlay[] {
   const { slice = null, points = [] } = turn;
   return [
-    ...(turn.box === null ? [] : [{ ...NOTHING, id: `${turn.id}/box`, label: "Your box", slice, box: turn.box }]),
+    ...turn.boxes.map((box, index) => {
+      const label = turn.boxes.length === 1 ? "Your box" : `Your box ${index + 1}`;
+      return { ...NOTHING, id: `${turn.id}/box/${index}`, label, slice, box };
+    }),
     ...(points.length === 0 ? [] : [{ ...NOTHING, id: `${turn.id}/points`, label: "Your points", slice, points }]),
   ];
 }
@@ -92,6 +96,12 @@ function overlaysOfCall(call: Call, turn: Turn): Overlay[] {
 /** The overlays of a turn that lie on this file. */
 export const overlaysOn = (turn: Turn, fileId: string): Overlay[] =>
   overlaysOf(turn).filter((overlay) => (overlay.fileId ?? turn.fileId) === fileId);
+
+/** 0 to 1: of the area of a mask, whose contour stays as it is; of the lines of what has no mask. */
+export const opacityOf = (
+  { opacity, opacities }: Pick<AppState, "opacity" | "opacities">,
+  { id, mask }: Pick<Overlay, "id" | "mask">,
+): number => opacities[id] ?? (mask === null ? 1 : opacity);
 
 /** Whether an overlay is what a person asked to see: a call's result, or the one that a JSON pointer names. */
 export function isLit(

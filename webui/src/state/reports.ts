@@ -1,8 +1,9 @@
 /** The report on a turn: reading, editing, reviewing, signing. */
 
+import { ApiError } from "../api/http";
 import type { Report, ReportState } from "../api/types";
+import { allTurnsOf, type OpenReport } from "./app";
 import { report as tell, type ActionContext } from "./context";
-import type { Turn } from "./turns";
 
 export const NEXT_STATE: Readonly<Record<ReportState, ReportState | null>> = {
   draft: "reviewed",
@@ -10,13 +11,17 @@ export const NEXT_STATE: Readonly<Record<ReportState, ReportState | null>> = {
   signed: null,
 };
 
+export const loadingReport = (responseId: string): OpenReport => ({ responseId, report: null, saving: false });
+
 export function reportActions(context: ActionContext) {
   const { store, client } = context;
 
-  async function openReport({ id, responseId }: Turn): Promise<void> {
-    if (responseId === null) return;
-    store.set({ report: { turnId: id, responseId, report: null, saving: false }, pane: "chat" });
-    await change(responseId, () => client.report(responseId));
+  /** The report on a turn of the current conversation. */
+  async function openReport(responseId: string): Promise<void> {
+    store.set({ report: loadingReport(responseId), pane: "chat" });
+    const known = allTurnsOf(store.get()).some((turn) => turn.responseId === responseId);
+    if (known) await change(responseId, () => client.report(responseId));
+    else tell(context, new ApiError("There is no such report in this conversation.", 404));
     if (store.get().report?.report === null) closeReport();
   }
 

@@ -28,6 +28,10 @@ export interface Passage {
   /** What the passage is about: the condition and the heading that it stands under. */
   place: string;
   source: string;
+  /** The address that the source names; http and https only. */
+  address: string | null;
+  /** The artifact with the text that the passage stands in; results of older versions have none. */
+  document: string | null;
   score: number;
 }
 
@@ -99,6 +103,14 @@ export function readShares(data: JsonObject): Share[] | null {
   return data["labels"].map((label, index) => ({ label: text(label), probability: number(probabilities[index]) }));
 }
 
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** A source is quoted behind the name of its corpus. */
+function addressIn(source: string): string | null {
+  const found = /(?:^|\s)(https?:\/\/\S+)$/i.exec(source)?.[1];
+  return found !== undefined && URL.canParse(found) ? found : null;
+}
+
 export function readPassages(data: JsonObject): Passage[] | null {
   if (!Array.isArray(data["passages"])) return null;
   return data["passages"].map(object).map((passage) => {
@@ -114,6 +126,8 @@ export function readPassages(data: JsonObject): Passage[] | null {
       after: cut(end ?? 0),
       place: place.join(" · "),
       source: text(passage["source"]) + page,
+      address: addressIn(text(passage["source"])),
+      document: SHA256.test(text(passage["document"])) ? text(passage["document"]) : null,
       score: number(passage["score"]),
     };
   });

@@ -1,12 +1,27 @@
 /** Keeps the address and what is open in step, so that reload, back and bookmarks work. */
 
 import type { Actions } from "./actions";
-import type { AppState, AppStore } from "./app";
+import { NEW, type AppState, type AppStore } from "./app";
 
 const WORKERS = "/workers";
+const REPORT = "/report/";
 
-/** The conversation's id, or the name of a page behind a slash. */
-export const addressOf = ({ page, current }: AppState): string => (page === "workers" ? WORKERS : current);
+/** The conversation's id, with the response whose report is open, or the name of a page behind a slash. */
+export function addressOf({ page, current, report }: Pick<AppState, "page" | "current" | "report">): string {
+  if (page === "workers") return WORKERS;
+  return report === null ? current : `${current}${REPORT}${report.responseId}`;
+}
+
+/** Opens what an address names. A report that is opened or left in the conversation that is shown leaves the rest. */
+export async function openAddress(address: string, store: AppStore, actions: Actions): Promise<void> {
+  const [conversation = NEW, reportOn = null] = address.split(REPORT);
+  const { page, current } = store.get();
+  if (address === addressOf(store.get())) return;
+  if (address === WORKERS) actions.showPage("workers");
+  else if (page !== "chat" || conversation !== current) await actions.open(conversation, reportOn);
+  else if (reportOn === null) actions.closeReport();
+  else await actions.openReport(reportOn);
+}
 
 /**
  * Opens what the address names as soon as the server is connected, and follows from then on. What was opened while
@@ -14,25 +29,27 @@ export const addressOf = ({ page, current }: AppState): string => (page === "wor
  */
 export function followAddress(store: AppStore, actions: Actions): void {
   const address = (): string => window.location.hash.slice(1);
-  const openAddress = (): void => {
-    if (address() === addressOf(store.get())) return;
-    if (address() === WORKERS) actions.showPage("workers");
-    else void actions.open(address());
-  };
   let shown = addressOf(store.get());
   let following = false;
+  let opening: string | null = null;
 
+  const openIt = async (): Promise<void> => {
+    opening = address();
+    await openAddress(opening, store, actions);
+    opening = null;
+  };
   const start = (): void => {
     following = true;
-    window.addEventListener("hashchange", openAddress);
-    openAddress();
+    window.addEventListener("hashchange", () => void openIt());
+    void openIt();
   };
   const follow = (): void => {
     if (!following && store.get().connection !== "ready") return;
     const now = addressOf(store.get());
     if (now !== shown) {
       shown = now;
-      if (now !== address()) window.history.pushState(null, "", `#${now}`);
+      // An address that could not be opened is no place to come back to.
+      if (now !== address()) window.history[opening === address() ? "replaceState" : "pushState"](null, "", `#${now}`);
     }
     if (!following) start();
   };

@@ -18,7 +18,7 @@ const call = (number: number, startedAt: number | null, seconds: number | null):
 });
 
 const turn = (calls: Call[], change: Partial<Turn> = {}): Turn => ({
-  ...startTurn("t", { text: "", box: null, fileId: null, parent: null }, 10_000),
+  ...startTurn("t", { text: "", boxes: [], fileId: null, parent: null }, 10_000),
   steps: calls,
   state: "done",
   endedAt: 14_000,

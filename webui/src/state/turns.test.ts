@@ -42,7 +42,7 @@ const EVENTS = [
   event({ type: "response.output_text.delta", item_id: "m", delta: "A CT [1]." }),
 ].map((one, at) => ({ ...one, at }));
 
-const QUESTION: Question = { text: "What is it?", box: null, fileId: null, parent: null };
+const QUESTION: Question = { text: "What is it?", boxes: [], fileId: null, parent: null };
 const failure = (code: string, message: string) =>
   event({ type: "response.failed", at: 9, response: { id: "r1", error: { code, message } } });
 
@@ -114,7 +114,7 @@ const stored = (change: Partial<TurnObject>): TurnObject => ({
 
 test("a stored turn has its steps, with the box taken out of the text", () => {
   const turn = turnOf(stored({}));
-  expect(turn).toMatchObject({ text: "Segment it.", box: [0.1, 0.2, 0.3, 0.4], fileId: "file_1", state: "done" });
+  expect(turn).toMatchObject({ text: "Segment it.", boxes: [[0.1, 0.2, 0.3, 0.4]], fileId: "file_1", state: "done" });
   expect(turn.steps.map((step) => step.kind)).toEqual(["call", "call", "answer"]);
   expect(callsOf(turn).map((each) => each.state)).toEqual(["done", "skipped"]);
   expect(callsOf(turn)[0]).toMatchObject({ startedAt: 101_000, seconds: 0.5 });

@@ -10,7 +10,7 @@ import type {
   ToolOutput,
   TurnObject,
 } from "../api/types";
-import { splitInputBox, type Box, type Point } from "./boxes";
+import { splitInputBoxes, type Box, type Point } from "./boxes";
 
 export interface Thoughts {
   kind: "thoughts";
@@ -64,7 +64,7 @@ export interface Failure {
 /** What a person asks, of the slice `slice` of an image with several. `parent` is the response that it follows, null for a first message. */
 export interface Question {
   text: string;
-  box: Box | null;
+  boxes: readonly Box[];
   points?: readonly Point[];
   fileId: string | null;
   slice?: number | null;
@@ -175,8 +175,8 @@ export function endTurn(
 
 /** A stored turn. One that still runs has no steps yet: following it from its first event builds them. */
 export function turnOf(stored: TurnObject): Turn {
-  const { text, box, points } = splitInputBox(stored.question);
-  const question = { text, box, points, fileId: stored.file_id, slice: stored.slice, parent: stored.parent };
+  const { text, boxes, points } = splitInputBoxes(stored.question);
+  const question = { text, boxes, points, fileId: stored.file_id, slice: stored.slice, parent: stored.parent };
   const begun: Turn = {
     ...startTurn(stored.id, question, stored.created_at * 1000, stored.rerun_of),
     responseId: stored.id,

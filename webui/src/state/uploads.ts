@@ -39,7 +39,7 @@ export function uploadActions(context: ActionContext) {
       // The server forgets the name, which may identify a patient; this tab can show it.
       keepFiles(context, [{ ...uploaded, filename: study.name }]);
       change(id, { state: "ready", share: 1, fileId: uploaded.id });
-      if (isListed(id)) store.set({ fileId: uploaded.id, box: null, spoken: `${study.name} is attached.` });
+      if (isListed(id)) store.set({ fileId: uploaded.id, boxes: [], spoken: `${study.name} is attached.` });
     } catch (error) {
       if (controller.signal.aborted) return;
       change(id, { state: "failed", error: error instanceof Error ? error.message : "It could not be sent." });
@@ -62,7 +62,7 @@ export function uploadActions(context: ActionContext) {
     running.get(id)?.abort();
     store.set((state) => ({
       attachments: state.attachments.filter((each) => each.id !== id),
-      ...(fileId !== null && state.fileId === fileId ? { fileId: lastFileId(turnsOf(state)), box: null } : {}),
+      ...(fileId !== null && state.fileId === fileId ? { fileId: lastFileId(turnsOf(state)), boxes: [] } : {}),
     }));
   }
 

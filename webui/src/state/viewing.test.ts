@@ -26,12 +26,25 @@ test("a message is about the slice that is drawn on, else the one that is shown"
 
 test("drawing on another slice begins anew, and marks stay with their file", () => {
   const { store, actions } = opened();
-  actions.draw("f", 7, { box: [0, 0, 0.5, 0.5], points: [[0.5, 0.5]] });
+  actions.draw("f", 7, { boxes: [[0, 0, 0.5, 0.5]], points: [[0.5, 0.5]] });
   actions.draw("f", 7, { points: [] });
-  expect(store.get().box).toEqual([0, 0, 0.5, 0.5]);
+  expect(store.get().boxes).toEqual([[0, 0, 0.5, 0.5]]);
   actions.draw("f", 8, { points: [[0.25, 0.25]] });
-  expect(store.get().box).toBeNull();
+  expect(store.get().boxes).toEqual([]);
   expect(marksOf(store.get())).toEqual({ fileId: "f", slice: 8, points: [[0.25, 0.25]], polygon: null });
   store.set({ fileId: "g" });
   expect(marksOf(store.get())).toBeNull();
+});
+
+test("points go with one box at most: what was drawn last stays", () => {
+  const { store, actions } = opened();
+  const boxes = [
+    [0, 0, 0.5, 0.5],
+    [0.5, 0.5, 1, 1],
+  ] as const;
+  actions.draw("f", 7, { boxes });
+  actions.draw("f", 7, { points: [[0.75, 0.75]] });
+  expect(store.get()).toMatchObject({ boxes: [[0.5, 0.5, 1, 1]], marks: { points: [[0.75, 0.75]] } });
+  actions.draw("f", 7, { boxes });
+  expect(store.get()).toMatchObject({ boxes, marks: { points: [] } });
 });

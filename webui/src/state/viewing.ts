@@ -4,7 +4,7 @@ import type { AppState } from "./app";
 import type { Box, Point } from "./boxes";
 import type { ActionContext } from "./context";
 
-/** What goes with the next message besides the box: points, and the polygon that the box and a point stand for.
+/** What goes with the next message besides boxes: points, and the polygon that a box and a point stand for.
  *
  * All lie on one slice of one file.
  */
@@ -23,18 +23,23 @@ export function sliceToSend(state: AppState): number | null {
   const file = state.fileId === null ? undefined : state.files[state.fileId];
   if (file === undefined || file.frame_count <= 1) return null;
   const marks = marksOf(state);
-  if (marks !== null && (state.box !== null || marks.points.length > 0)) return marks.slice;
+  if (marks !== null && (state.boxes.length > 0 || marks.points.length > 0)) return marks.slice;
   return state.shown?.fileId === file.id ? state.shown.slice : file.frame.slice;
 }
 
 export function viewingActions({ store }: Pick<ActionContext, "store">) {
-  /** Drawing on another slice begins anew. */
-  function draw(fileId: string, slice: number, change: Partial<Marks & { box: Box | null }>): void {
+  /** Drawing on another slice begins anew. Points refine one box: of both, what was drawn last stays. */
+  function draw(fileId: string, slice: number, change: Partial<Marks & { boxes: readonly Box[] }>): void {
     store.set((state) => {
       const old = marksOf(state);
       const kept = old?.slice === slice ? old : null;
-      const { box = kept === null && old !== null ? null : state.box, ...rest } = change;
-      return { box, marks: { fileId, slice, points: kept?.points ?? [], polygon: kept?.polygon ?? null, ...rest } };
+      const { boxes = kept === null && old !== null ? [] : state.boxes, points = kept?.points ?? [] } = change;
+      const { polygon = kept?.polygon ?? null } = change;
+      const both = boxes.length > 1 && points.length > 0;
+      return {
+        boxes: both && change.points !== undefined ? boxes.slice(-1) : boxes,
+        marks: { fileId, slice, points: both && change.points === undefined ? [] : points, polygon },
+      };
     });
   }
 

@@ -50,7 +50,16 @@ const coordinates = (values: Json[]): string =>
 
 const plain = (value: Json): string => (typeof value === "object" ? JSON.stringify(value) : String(value));
 
-export const percent = (share: number): string => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)}\u00a0%`;
+/** The least that a share is given as; what lies between that and none or all is not rounded to these. */
+export const LEAST_SHARE = 0.001;
+
+/** A share of 0 to 1, with one decimal near the ends. */
+export function percent(share: number): string {
+  if (share > 0 && share < LEAST_SHARE) return `under ${percent(LEAST_SHARE)}`;
+  if (share < 1 && share > 1 - LEAST_SHARE) return `over ${percent(1 - LEAST_SHARE)}`;
+  const decimals = (share > 0 && share < 0.1) || (share < 1 && share >= 0.995) ? 1 : 0;
+  return `${(share * 100).toFixed(decimals)}\u00a0%`;
+}
 
 export const seconds = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)}\u00a0s`;
 

@@ -1,4 +1,4 @@
-/** Pictures and masks from the server, fetched with the key and kept for as long as they may be shown again. */
+/** Pictures, masks and texts from the server, fetched with the key and kept for as long as they may be shown again. */
 
 import type { Client } from "../api/client";
 import { maskFromRgba, outline, type MaskPixels } from "../state/mask";
@@ -14,6 +14,7 @@ export interface Images {
   /** Address of the picture for `<img>`. */
   url(sha256: string): Promise<string>;
   mask(sha256: string): Promise<Mask>;
+  text(sha256: string): Promise<string>;
 }
 
 export function createImages(client: Pick<Client, "artifact">): Images {
@@ -22,7 +23,8 @@ export function createImages(client: Pick<Client, "artifact">): Images {
     URL.revokeObjectURL,
   );
   const mask = remember(async (sha256: string) => readMask(await client.artifact(sha256)));
-  return { url, mask };
+  const text = remember(async (sha256: string) => (await client.artifact(sha256)).text());
+  return { url, mask, text };
 }
 
 /** Answers from memory; forgets failures, and the oldest answers beyond `KEPT`. */

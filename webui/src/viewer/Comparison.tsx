@@ -33,7 +33,7 @@ export function Comparison({ pairs, mix, onMix }: ComparisonProps) {
           ))}
         </tbody>
       </table>
-      <label className="opacity">
+      <label className="mix">
         Before
         <input
           type="range"

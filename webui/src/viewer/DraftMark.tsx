@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef } from "react";
+import type { Box } from "../state/boxes";
 import type { FramesInfo } from "./api";
 import { distance, toStage, type Placed, type Position } from "./geometry";
 import { onRefresh } from "./painting";
@@ -45,24 +46,21 @@ export function lengthText(info: FramesInfo, [from, to]: readonly [Position, Pos
 export function draftPath({ draft, cursor, anchor, mode }: ViewerState, placed: Placed): string {
   const line = (positions: readonly Position[], end = ""): string =>
     positions.length === 0 ? "" : `M${positions.map((each) => toStage(each, placed).join(" ")).join("L")}${end}`;
-  const { box, polygon, ruler, points } = { polygon: null, ...draft };
-  const [x1, y1, x2, y2] = box ?? [];
-  const corners: Position[] =
-    x1 === undefined || y1 === undefined || x2 === undefined || y2 === undefined
-      ? []
-      : [
-          [x1, y1],
-          [x2, y1],
-          [x2, y2],
-          [x1, y2],
-        ];
+  const { boxes, polygon, ruler, points } = { polygon: null, ...draft };
   return [
-    line(corners, "Z"),
+    ...(boxes ?? []).map((box) => line(cornersOf(box), "Z")),
     line(polygon === null || cursor === null ? (polygon ?? []) : [...polygon, cursor]),
     line(ruler ?? []),
     ...(points ?? []).map((point) => cross(toStage(point, placed))),
     cursor !== null && (anchor !== null || mode === "polygon") ? cross(toStage(cursor, placed)) : "",
   ].join("");
 }
+
+const cornersOf = ([x1, y1, x2, y2]: Box): Position[] => [
+  [x1, y1],
+  [x2, y1],
+  [x2, y2],
+  [x1, y2],
+];
 
 const cross = ([x, y]: Position): string => `M${x - CROSS} ${y}h${2 * CROSS}M${x} ${y - CROSS}v${2 * CROSS}`;

@@ -15,12 +15,20 @@ type Nudge = (by: Position, shift: boolean) => void;
 /** What a person has drawn: it can be caught with the pointer, and each part with the keyboard. */
 export function DrawnMarks() {
   const { shapes } = useViewing();
-  const { box, points, polygon, ruler } = useShapes();
+  const { boxes, points, polygon, ruler } = useShapes();
   const root = useRef<SVGGElement>(null);
   usePlacedMarks(root);
   return (
     <g ref={root} className="drawn">
-      {box !== null && <DrawnBox box={box} />}
+      {boxes.map((box, index) => (
+        <DrawnBox
+          key={index}
+          box={box}
+          name={boxes.length === 1 ? "Your box" : `Your box ${index + 1} of ${boxes.length}`}
+          onChange={(changed) => shapes.set({ boxes: boxes.with(index, changed) })}
+          onRemove={() => shapes.set({ boxes: boxes.toSpliced(index, 1) })}
+        />
+      ))}
       {polygon !== null && <DrawnPolygon polygon={polygon} />}
       {points.map((point, index) => (
         <Knob
@@ -37,18 +45,24 @@ export function DrawnMarks() {
   );
 }
 
-function DrawnBox({ box }: { box: Box }) {
-  const { shapes } = useViewing();
+interface DrawnBoxProps {
+  box: Box;
+  name: string;
+  onChange: (box: Box) => void;
+  onRemove: () => void;
+}
+
+function DrawnBox({ box, name, onChange, onRemove }: DrawnBoxProps) {
   const mode = useViewer((state) => state.mode);
-  const onNudge: Nudge = ([x, y], shift) => shapes.set({ box: (shift ? resizeBox : moveBox)(box, x * STEP, y * STEP) });
+  const onNudge: Nudge = ([x, y], shift) => onChange((shift ? resizeBox : moveBox)(box, x * STEP, y * STEP));
   return (
     <>
       <g
         className="in-frame"
         tabIndex={0}
         role="img"
-        aria-label={`Your box ${boxText(box)}. Arrow keys move it, with Shift they resize it, Delete removes it.`}
-        onKeyDown={(event) => onShapeKey(event, onNudge, () => shapes.set({ box: null }))}
+        aria-label={`${name} ${boxText(box)}. Arrow keys move it, with Shift they resize it, Delete removes it.`}
+        onKeyDown={(event) => onShapeKey(event, onNudge, onRemove)}
       >
         <BoxRect box={box} />
       </g>

@@ -1,7 +1,7 @@
 import { useRef } from "react";
 import type { Box } from "../state/boxes";
-import type { Overlay } from "../state/overlays";
-import { useApp, useLoaded } from "../view/context";
+import { opacityOf, type Overlay } from "../state/overlays";
+import { useApp, useAppState, useLoaded } from "../view/context";
 import { DraftMark } from "./DraftMark";
 import { DrawnMarks } from "./DrawnMarks";
 import { usePlacedMarks } from "./usePlacedMarks";
@@ -31,9 +31,10 @@ export function Marks({ overlays, lit, strength }: MarksProps) {
 
 function Result({ overlay, lit, strength }: { overlay: Overlay; lit: boolean; strength: number }) {
   const { box, mask, points, color } = overlay;
+  const opacity = useAppState((state) => (mask === null ? opacityOf(state, overlay) : 1));
   const name = `result${lit ? " lit" : ""}${overlay.callId === null ? " asked" : ""}`;
   return (
-    <g className={name} style={{ opacity: strength }} stroke={color} fill={color}>
+    <g className={name} style={{ opacity: strength * opacity }} stroke={color} fill={color}>
       <g className="in-frame">
         {box !== null && <BoxRect box={box} />}
         {mask !== null && <Outline sha256={mask} />}

@@ -1,19 +1,20 @@
 import { useLayoutEffect, useRef } from "react";
 import { tint } from "../state/mask";
+import { opacityOf, type Overlay } from "../state/overlays";
 import { useApp, useAppState, useLoaded } from "../view/context";
 
 interface MaskLayerProps {
-  sha256: string;
-  color: string;
-  /** 0 to 1, on top of the opacity that is chosen for all masks. */
+  overlay: Overlay;
+  /** 0 to 1, on top of the opacity that is chosen for the overlay. */
   strength: number;
 }
 
 /** A mask over the image as a tinted area. */
-export function MaskLayer({ sha256, color, strength }: MaskLayerProps) {
+export function MaskLayer({ overlay, strength }: MaskLayerProps) {
   const { images } = useApp();
-  const opacity = useAppState((state) => state.opacity);
-  const mask = useLoaded(sha256, images.mask) ?? null;
+  const { color } = overlay;
+  const opacity = useAppState((state) => opacityOf(state, overlay));
+  const mask = useLoaded(overlay.mask, images.mask) ?? null;
   const canvas = useRef<HTMLCanvasElement>(null);
 
   useLayoutEffect(() => {

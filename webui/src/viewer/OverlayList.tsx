@@ -1,5 +1,5 @@
 import { toolTitle } from "../state/app";
-import type { Overlay } from "../state/overlays";
+import { opacityOf, type Overlay } from "../state/overlays";
 import { area, percent, whole } from "../state/words";
 import { useApp, useAppState } from "../view/context";
 import { ToolIcon } from "./ToolIcon";
@@ -20,22 +20,14 @@ interface OverlayListProps {
 export function OverlayList({ overlays, lit, question, onHover, ...rest }: OverlayListProps) {
   const { actions } = useApp();
   const opacity = useAppState((state) => state.opacity);
-  const masks = overlays.some((overlay) => overlay.mask !== null);
+  const masks = overlays.filter((overlay) => overlay.mask !== null);
   return (
     <section className="overlays" aria-label="Drawn over the image">
       <h3 title={question}>From: {question}</h3>
-      {masks && (
-        <label className="opacity">
-          Opacity
-          <input
-            type="range"
-            min={0}
-            max={1}
-            step={0.05}
-            value={opacity}
-            aria-valuetext={percent(opacity)}
-            onChange={(event) => actions.setOpacity(Number(event.target.value))}
-          />
+      {masks.length > 1 && (
+        <label>
+          All masks
+          <Opacity of="all masks" value={opacity} onChange={(value) => actions.setOpacityOfMasks(masks, value)} />
         </label>
       )}
       <ul>
@@ -56,12 +48,36 @@ export function OverlayList({ overlays, lit, question, onHover, ...rest }: Overl
   );
 }
 
+interface OpacityProps {
+  of: string;
+  value: number;
+  onChange: (value: number) => void;
+}
+
+function Opacity({ of, value, onChange }: OpacityProps) {
+  return (
+    <input
+      className="opacity"
+      type="range"
+      min={0}
+      max={1}
+      step={0.05}
+      value={value}
+      title={`Opacity of ${of}`}
+      aria-label={`Opacity of ${of}`}
+      aria-valuetext={percent(value)}
+      onChange={(event) => onChange(Number(event.target.value))}
+    />
+  );
+}
+
 type OverlayRowProps = { overlay: Overlay } & Pick<OverlayListProps, "sliceOf" | "onGoTo" | "editsOf">;
 
 function OverlayRow({ overlay, sliceOf, onGoTo, editsOf }: OverlayRowProps) {
   const { actions } = useApp();
   const shown = useAppState((state) => !state.hidden.has(overlay.id));
   const tool = useAppState((state) => (overlay.tool === null ? null : toolTitle(state, overlay.tool)));
+  const opacity = useAppState((state) => opacityOf(state, overlay));
   const slice = sliceOf(overlay);
   return (
     <>
@@ -92,6 +108,7 @@ function OverlayRow({ overlay, sliceOf, onGoTo, editsOf }: OverlayRowProps) {
           <ToolIcon name="edit" /> {name}
         </button>
       ))}
+      <Opacity of={overlay.label} value={opacity} onChange={(value) => actions.setOpacity(overlay, value)} />
     </>
   );
 }

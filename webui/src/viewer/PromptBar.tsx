@@ -7,8 +7,8 @@ import { useViewer, useViewing } from "./viewing";
 const HINTS = {
   pan: "Drag moves the image, Ctrl and the wheel zoom.",
   window: "Drag sideways for the width of the window, up and down for its centre.",
-  box: "Drag on the image. Arrow keys move the box, with Shift they resize it, Delete removes it.",
-  point: "Click on what you mean; drag a point to move it.",
+  box: "Drag on the image, once for each box. Arrow keys move a box, with Shift they resize it, Delete removes it.",
+  point: "Click on what you mean; drag a point to move it. Points go with one box at most.",
   polygon: "Click the corners, the first one again to close. It is sent as its box and a point inside.",
   ruler: "Drag from one place to another.",
 } as const;
@@ -17,7 +17,7 @@ const HINTS = {
 export function PromptBar() {
   const { actions } = useApp();
   const { actions: viewer, fileId, shapes } = useViewing();
-  const box = useAppState((state) => state.box);
+  const boxes = useAppState((state) => state.boxes);
   const marks = useAppState(marksOf);
   const mode = useViewer((state) => state.mode);
   const editing = useViewer((state) => state.edit !== null);
@@ -29,9 +29,9 @@ export function PromptBar() {
   const hint = mode === "ruler" ? `${HINTS.ruler} ${unit}` : HINTS[mode];
   const place = (): void => {
     viewer.setMode("box");
-    shapes.set({ box: [0.25, 0.25, 0.75, 0.75] });
+    shapes.set({ boxes: [[0.25, 0.25, 0.75, 0.75]] });
   };
-  if (box === null && points === 0) {
+  if (boxes.length === 0 && points === 0) {
     return (
       <div className="viewer-foot">
         <button type="button" className="quiet-button" onClick={place}>
@@ -42,7 +42,7 @@ export function PromptBar() {
     );
   }
   const parts = [
-    ...(box === null ? [] : [`box ${boxText(box)}`]),
+    ...(boxes.length > 1 ? [`${boxes.length} boxes`] : boxes.map((box) => `box ${boxText(box)}`)),
     ...(points === 0 ? [] : [points === 1 ? "1 point" : `${points} points`]),
   ];
   const slice = marks !== null && several ? ` on slice ${marks.slice + 1}` : "";
@@ -55,7 +55,7 @@ export function PromptBar() {
       <button
         type="button"
         className="quiet-button"
-        onClick={() => actions.draw(fileId, marks?.slice ?? 0, { box: null, points: [], polygon: null })}
+        onClick={() => actions.draw(fileId, marks?.slice ?? 0, { boxes: [], points: [], polygon: null })}
       >
         Clear
       </button>

@@ -67,9 +67,7 @@ export function Stage({ label, overlays, lit, strength }: StageProps) {
         <Pixels />
         {overlays.map(
           (overlay) =>
-            overlay.mask !== null && (
-              <MaskLayer key={overlay.id} sha256={overlay.mask} color={overlay.color} strength={strength(overlay)} />
-            ),
+            overlay.mask !== null && <MaskLayer key={overlay.id} overlay={overlay} strength={strength(overlay)} />,
         )}
       </div>
       <Marks overlays={overlays} lit={lit} strength={strength} />

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import { overlaysOn, turnToDraw } from "../state/overlays";
+import { opacityOf, overlaysOn, turnToDraw } from "../state/overlays";
 import { turnsOf, type AppState } from "../state/app";
 import { useApp } from "../view/context";
 import type { Studies } from "./api";
@@ -56,10 +56,15 @@ async function fetchMasks(
   const overlays = turn === null ? [] : overlaysOn(turn, fileId);
   const shown = overlays.filter(({ id, mask }) => mask !== null && !page.hidden.has(id));
   const found = await Promise.allSettled(
-    shown.map(async ({ mask, color, slice }) => ({
-      bytes: await studies.maskVolume(fileId, mask ?? "", slice ?? page.files[fileId]?.frame.slice ?? 0, signal),
-      color,
-      opacity: page.opacity,
+    shown.map(async (overlay) => ({
+      bytes: await studies.maskVolume(
+        fileId,
+        overlay.mask ?? "",
+        overlay.slice ?? page.files[fileId]?.frame.slice ?? 0,
+        signal,
+      ),
+      color: overlay.color,
+      opacity: opacityOf(page, overlay),
     })),
   );
   return found.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
+import { MOST_BOXES } from "../state/boxes";
 import type { FramesInfo } from "./api";
 import { createControls, type Controls } from "./controls";
 import type { Position } from "./geometry";
@@ -30,7 +31,7 @@ let controls: Controls;
 beforeEach(() => {
   store = createViewerStore(INFO, 2);
   store.set({ stage: { width: 100, height: 100 } });
-  shapes = { box: null, points: [], polygon: null, ruler: null };
+  shapes = { boxes: [], points: [], polygon: null, ruler: null };
   const keep = { get: () => shapes, set: (change: Partial<Shapes>) => void (shapes = { ...shapes, ...change }) };
   controls = createControls(store, viewerActions(store), keep);
 });
@@ -45,28 +46,43 @@ const click = (at: Position): void => drag(at, at);
 const hold = (mode: Mode): void => store.set({ mode });
 const near = (...values: number[]): unknown => values.map((value) => expect.closeTo(value, 9) as unknown);
 
-test("a box is drawn, moved and resized, and a click beside it removes it", () => {
+test("boxes are drawn, moved and resized one by one, and a click beside them changes nothing", () => {
   hold("box");
   drag([10, 20], [50, 60]);
-  expect(shapes.box).toEqual(near(0.1, 0.2, 0.5, 0.6));
+  expect(shapes.boxes).toEqual([near(0.1, 0.2, 0.5, 0.6)]);
   drag([25, 45], [35, 50]);
-  expect(shapes.box).toEqual(near(0.2, 0.25, 0.6, 0.65));
-  drag([60, 65], [80, 90]);
-  expect(shapes.box).toEqual(near(0.2, 0.25, 0.8, 0.9));
+  expect(shapes.boxes).toEqual([near(0.2, 0.25, 0.6, 0.65)]);
+  drag([70, 5], [98, 45]);
+  drag([60, 65], [65, 90]);
+  expect(shapes.boxes).toEqual([near(0.2, 0.25, 0.65, 0.9), near(0.7, 0.05, 0.98, 0.45)]);
   drag([20, 58], [5, 0]);
-  expect(shapes.box).toEqual(near(0.05, 0.25, 0.8, 0.9));
-  click([90, 5]);
-  expect(shapes.box).toBeNull();
+  drag([84, 25], [82, 25]);
+  click([90, 80]);
+  expect(shapes.boxes).toEqual([near(0.05, 0.25, 0.65, 0.9), near(0.68, 0.05, 0.96, 0.45)]);
+});
+
+test("of boxes that lie on each other the newest is moved", () => {
+  hold("box");
+  shapes = { ...shapes, boxes: [[0.1, 0.1, 0.9, 0.9], [0.3, 0.3, 0.7, 0.7]] };
+  drag([50, 50], [55, 50]);
+  expect(shapes.boxes).toEqual([near(0.1, 0.1, 0.9, 0.9), near(0.35, 0.3, 0.75, 0.7)]);
+});
+
+test("no more boxes are drawn than a tool takes", () => {
+  hold("box");
+  shapes = { ...shapes, boxes: Array.from({ length: MOST_BOXES }, () => [0, 0, 0.3, 0.3] as const) };
+  drag([50, 50], [90, 90]);
+  expect(shapes.boxes).toHaveLength(MOST_BOXES);
 });
 
 test("what is drawn counts only when the pointer is let go", () => {
   hold("box");
   controls.down({ id: 1, stage: [10, 10], button: 0, pan: false });
   controls.move(1, [30, 30]);
-  expect(shapes.box).toBeNull();
-  expect(store.get().draft?.box).toEqual(near(0.1, 0.1, 0.3, 0.3));
+  expect(shapes.boxes).toEqual([]);
+  expect(store.get().draft?.boxes).toEqual([near(0.1, 0.1, 0.3, 0.3)]);
   controls.up(1);
-  expect(shapes.box).toEqual(near(0.1, 0.1, 0.3, 0.3));
+  expect(shapes.boxes).toEqual([near(0.1, 0.1, 0.3, 0.3)]);
   expect(store.get().draft).toBeNull();
 });
 
@@ -108,7 +124,7 @@ test("a window drag changes width and centre, and leaves shapes alone", () => {
   hold("window");
   drag([50, 50], [60, 45]);
   expect(store.get().window).toEqual({ center: 30, width: 520 });
-  expect(shapes).toEqual({ box: null, points: [], polygon: null, ruler: null });
+  expect(shapes).toEqual({ boxes: [], points: [], polygon: null, ruler: null });
 });
 
 test("the wheel changes slices, with Ctrl it zooms at the pointer", () => {
@@ -130,7 +146,7 @@ test("two fingers zoom what lies between them, and draw nothing", () => {
   controls.up(1);
   expect(store.get().view.zoom).toBeCloseTo(2, 9);
   expect(store.get().view.center[0]).toBeCloseTo(0.45, 9);
-  expect(shapes.box).toBeNull();
+  expect(shapes.boxes).toEqual([]);
 });
 
 test("everything can be drawn with the keyboard", () => {
@@ -140,7 +156,7 @@ test("everything can be drawn with the keyboard", () => {
   controls.key("ArrowDown", true);
   controls.key("ArrowDown", true);
   controls.key("Enter", false);
-  expect(shapes.box).toEqual(near(0.5, 0.5, 0.55, 0.6));
+  expect(shapes.boxes).toEqual([near(0.5, 0.5, 0.55, 0.6)]);
   hold("point");
   controls.key("Enter", false);
   expect(shapes.points).toEqual([near(0.55, 0.6)]);

@@ -1,8 +1,8 @@
 /** Pointer, wheel and keyboard of the stage. Knows no DOM: a component hands it what happens. */
 
-import { boxBetween } from "../state/boxes";
+import { MOST_BOXES } from "../state/boxes";
 import { panBy, toFrame, zoomAt, type Placed, type Position } from "./geometry";
-import { beginGesture, moveGesture, pinch, REACH, type Gesture } from "./gestures";
+import { beginGesture, moveGesture, pinch, REACH, withBoxBetween, type Gesture } from "./gestures";
 import { dragWindow } from "./pixels";
 import { clampPosition, nearest } from "./shapes";
 import { placedOf, type Shapes, type ViewerActions, type ViewerState, type ViewerStore } from "./state";
@@ -59,7 +59,7 @@ export function createControls(store: ViewerStore, actions: ViewerActions, shape
     gesture = beginGesture({ mode, view, window, placed, shapes: shapes.get() }, stage, pan ? 1 : button);
     if (gesture === null && mode === "polygon" && button === 0) addCorner(toFrame(stage, placed), placed);
     else if (gesture?.kind === "move-point") store.set({ draft: { points: gesture.points } });
-    else if (gesture?.kind === "draw-box") store.set({ draft: { box: null } });
+    else if (gesture?.kind === "draw-box") store.set({ draft: { boxes: gesture.boxes } });
   }
 
   function move(id: number, stage: Position): void {
@@ -141,7 +141,9 @@ export function createControls(store: ViewerStore, actions: ViewerActions, shape
 
   function draftTo({ mode, anchor }: ViewerState, to: Position): Partial<ViewerState> {
     if (anchor === null) return {};
-    return { draft: mode === "box" ? { box: boxBetween(anchor, to) } : { ruler: [anchor, to] } };
+    return {
+      draft: mode === "box" ? { boxes: withBoxBetween(shapes.get().boxes, anchor, to) } : { ruler: [anchor, to] },
+    };
   }
 
   /** Puts down a point or a corner where the cross is; a box and a ruler need two. */
@@ -156,8 +158,10 @@ export function createControls(store: ViewerStore, actions: ViewerActions, shape
         return true;
       case "box":
       case "ruler":
-        if (state.anchor === null) store.set({ cursor, anchor: cursor });
-        else commit();
+        if (state.anchor !== null) commit();
+        else if (state.mode === "ruler" || shapes.get().boxes.length < MOST_BOXES) {
+          store.set({ cursor, anchor: cursor });
+        }
         return true;
       default:
         return false;

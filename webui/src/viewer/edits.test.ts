@@ -13,7 +13,7 @@ function call(id: string, number: number, parameters: JsonObject, data: JsonObje
 }
 
 const turn = (id: string, ...steps: Call[]): Turn => ({
-  ...startTurn(id, { text: "", box: null, fileId: "f", parent: null }),
+  ...startTurn(id, { text: "", boxes: [], fileId: "f", parent: null }),
   steps,
   state: "done",
 });

@@ -1,6 +1,6 @@
 /** What a pointer does from the moment it is pressed until it is let go. No side effects. */
 
-import { boxBetween, moveBox, type Box } from "../state/boxes";
+import { boxBetween, MOST_BOXES, moveBox, type Box } from "../state/boxes";
 import type { Window } from "./api";
 import { panBy, toFrame, zoomAt, type Placed, type Position, type View } from "./geometry";
 import { dragWindow } from "./pixels";
@@ -16,9 +16,9 @@ type Begun = { from: Position; at: Position };
 export type Gesture =
   | ({ kind: "pan" | "zoom"; view: View } & Begun)
   | ({ kind: "window"; window: Window } & Begun)
-  | ({ kind: "draw-box" } & Begun)
-  | ({ kind: "move-box"; box: Box } & Begun)
-  | ({ kind: "resize-box"; box: Box; handle: Handle } & Begun)
+  | ({ kind: "draw-box"; boxes: readonly Box[] } & Begun)
+  | ({ kind: "move-box"; boxes: readonly Box[]; index: number } & Begun)
+  | ({ kind: "resize-box"; boxes: readonly Box[]; index: number; handle: Handle } & Begun)
   | ({ kind: "move-point"; points: readonly Position[]; index: number } & Begun)
   | ({ kind: "move-corner"; polygon: readonly Position[]; index: number } & Begun)
   | ({ kind: "ruler"; fixed: Position } & Begun);
@@ -45,7 +45,7 @@ export function beginGesture(scene: Scene, stage: Position, button: number): Ges
     case "window":
       return { kind: "window", window, ...begun };
     case "box":
-      return catchBox(shapes.box, placed, begun);
+      return catchBox(shapes.boxes, placed, begun);
     case "point":
       return catchPoint(shapes.points, placed, begun);
     case "polygon":
@@ -55,17 +55,24 @@ export function beginGesture(scene: Scene, stage: Position, button: number): Ges
   }
 }
 
-function catchBox(box: Box | null, placed: Placed, begun: Begun): Gesture {
-  if (box === null) return { kind: "draw-box", ...begun };
-  const index = nearest(
-    HANDLES.map((handle) => handlePosition(box, handle)),
+/** A press beside every box draws another one. Of boxes that lie on each other the newest is caught. */
+function catchBox(boxes: readonly Box[], placed: Placed, begun: Begun): Gesture | null {
+  const corners = boxes.flatMap((box, index) =>
+    HANDLES.map((handle) => ({ index, handle, at: handlePosition(box, handle) })),
+  );
+  const caught = nearest(
+    corners.map(({ at }) => at),
     begun.at,
     placed,
     REACH,
   );
-  const handle = index === null ? undefined : HANDLES[index];
-  if (handle !== undefined) return { kind: "resize-box", box, handle, ...begun };
-  return isInside(begun.at, box) ? { kind: "move-box", box, ...begun } : { kind: "draw-box", ...begun };
+  const corner = caught === null ? undefined : corners[caught];
+  if (corner !== undefined) {
+    return { kind: "resize-box", boxes, index: corner.index, handle: corner.handle, ...begun };
+  }
+  const index = boxes.findLastIndex((box) => isInside(begun.at, box));
+  if (index >= 0) return { kind: "move-box", boxes, index, ...begun };
+  return boxes.length < MOST_BOXES ? { kind: "draw-box", boxes, ...begun } : null;
 }
 
 /** A press beside every point makes a new one. */
@@ -105,11 +112,13 @@ export function moveGesture(gesture: Gesture, stage: Position, placed: Placed): 
 function draftOf(gesture: Exclude<Gesture, { kind: "pan" | "zoom" | "window" }>, to: Position): Draft {
   switch (gesture.kind) {
     case "draw-box":
-      return { box: boxBetween(gesture.at, to) };
+      return { boxes: withBoxBetween(gesture.boxes, gesture.at, to) };
     case "move-box":
-      return { box: moveBox(gesture.box, to[0] - gesture.at[0], to[1] - gesture.at[1]) };
+      return {
+        boxes: changed(gesture, (box) => moveBox(box, to[0] - gesture.at[0], to[1] - gesture.at[1])),
+      };
     case "resize-box":
-      return { box: dragHandle(gesture.box, gesture.handle, to) ?? gesture.box };
+      return { boxes: changed(gesture, (box) => dragHandle(box, gesture.handle, to) ?? box) };
     case "move-point":
       return { points: gesture.points.with(gesture.index, clampPosition(to)) };
     case "move-corner":
@@ -118,6 +127,17 @@ function draftOf(gesture: Exclude<Gesture, { kind: "pan" | "zoom" | "window" }>,
       return { ruler: [gesture.fixed, clampPosition(to)] };
   }
 }
+
+/** With one more, unless it is too thin to mean anything. */
+export function withBoxBetween(boxes: readonly Box[], from: Position, to: Position): readonly Box[] {
+  const drawn = boxBetween(from, to);
+  return drawn === null ? boxes : [...boxes, drawn];
+}
+
+const changed = (
+  { boxes, index }: { boxes: readonly Box[]; index: number },
+  change: (box: Box) => Box,
+): readonly Box[] => boxes.map((box, at) => (at === index ? change(box) : box));
 
 /** The view while two fingers move: what was between them stays between them. */
 export function pinch(

@@ -23,7 +23,7 @@ export interface Edit {
 
 /** What can be drawn and changed by hand. */
 export interface Shapes {
-  box: Box | null;
+  boxes: readonly Box[];
   points: readonly Position[];
   polygon: readonly Position[] | null;
   ruler: Ruler | null;

@@ -41,7 +41,7 @@ export function useEdits(turn: Turn | null, sliceOf: (overlay: Overlay) => numbe
       choices.push({ name: "Edit contour", begin: () => void begin(callId, index ?? 0).catch(() => undefined) });
     }
     if (choices.length === 0 && box !== null) {
-      choices.push({ name: "Use box", begin: () => page.draw(fileId, slice, { box, polygon: null }) });
+      choices.push({ name: "Use box", begin: () => page.draw(fileId, slice, { boxes: [box], polygon: null }) });
     }
     return choices;
   };

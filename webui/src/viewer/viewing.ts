@@ -43,31 +43,32 @@ export function createViewing({ fileId, info, index, app, page }: Options): View
     const { edit, ruler, index: slice } = store.get();
     if (edit !== null) {
       return edit.slice === slice
-        ? { box: edit.polygon === null ? edit.box : null, polygon: edit.polygon, points: [], ruler }
-        : { box: null, polygon: null, points: [], ruler };
+        ? { boxes: edit.polygon === null ? [edit.box] : [], polygon: edit.polygon, points: [], ruler }
+        : { boxes: [], polygon: null, points: [], ruler };
     }
     const marks = marksOf(app.get());
     const here = (marks?.slice ?? index) === slice;
     return {
-      box: here ? app.get().box : null,
+      boxes: here ? app.get().boxes : [],
       polygon: here ? (marks?.polygon ?? null) : null,
       points: here ? (marks?.points ?? []) : [],
       ruler,
     };
   }
 
-  function set({ ruler, box, polygon, points }: Partial<Shapes>): void {
+  function set({ ruler, boxes, polygon, points }: Partial<Shapes>): void {
     const { edit, index: slice } = store.get();
     if (ruler !== undefined) actions.setRuler(ruler);
-    const around = polygon == null ? box : boundingBox(polygon);
+    // A result has one box: another one that is drawn takes its place.
+    const around = polygon == null ? boxes?.at(-1) : boundingBox(polygon);
     if (edit !== null) {
       if (around != null) store.set({ edit: { ...edit, box: around, polygon: polygon ?? edit.polygon } });
     } else if (polygon != null) {
       const inside = positionInside(polygon);
-      page.draw(fileId, slice, { polygon, box: around ?? null, points: inside === null ? [] : [inside] });
-    } else if (box !== undefined) {
+      page.draw(fileId, slice, { polygon, boxes: around == null ? [] : [around], points: inside === null ? [] : [inside] });
+    } else if (boxes !== undefined) {
       // The point inside a polygon goes with it.
-      page.draw(fileId, slice, { box, polygon: null, ...(get().polygon === null ? {} : { points: [] }) });
+      page.draw(fileId, slice, { boxes, polygon: null, ...(get().polygon === null ? {} : { points: [] }) });
     } else if (points !== undefined) page.draw(fileId, slice, { points, polygon: null });
   }
 
@@ -91,7 +92,7 @@ export function useViewing(): Viewing {
 export function useShapes(): Shapes {
   const { shapes } = useViewing();
   // The shapes are made of these, so they are read again when one of them changes.
-  useAppState((state) => state.box);
+  useAppState((state) => state.boxes);
   useAppState(marksOf);
   useViewer((state) => state.edit);
   useViewer((state) => state.ruler);
