@@ -149,6 +149,12 @@ def test_a_label_is_held_against_the_header(label: str, words: str) -> None:
     assert words in text
 
 
+def test_labels_that_would_read_zero_per_cent_are_left_out() -> None:
+    data = {"labels": ["a", "b", "c"], "probabilities": [0.97, 0.026, 0.004], "task": None}
+    text = answer(({}, result("classification", data)), image=None)
+    assert "“a” (97%), followed by “b” (3%)." in text
+
+
 def test_an_abstention_says_why_and_what_the_header_states() -> None:
     data = {"labels": [], "probabilities": [], "task": "modality", "medical_probability": 0.28}
     text = answer(({}, result("classification", data)))
@@ -191,9 +197,10 @@ def test_a_report_is_marked_sentence_by_sentence_and_is_a_draft() -> None:
     data = {
         "findings": "The lungs are clear. No effusion.",
         "impression": "Normal.",
-        "probabilities": {"effusion": 0.1},
+        "probabilities": {"effusion": 0.1, "nodule": 0.002},
     }
     text = answer(({}, result("report_generation", data)))
+    assert "nodule" not in text
     assert "Findings: The lungs are clear. [1] No effusion. [1] Impression: Normal. [1]" in text
     assert "effusion 10%" in text
     assert "draft" in text

@@ -35,7 +35,8 @@ def sentences(data: JsonObject, action: Action, image: ImageRef | None) -> list[
         return [f"This does not look like a medical image ({sure}), so it is not classified.", *_stated(image)]
     if not rows:
         return ["No label fits this image."]
-    behind = rows[1 : 1 + RUNNERS_UP]
+    behind = [row for row, probability in zip(rows, result.probabilities, strict=True) if numbers.shows(probability)]
+    behind = behind[1 : 1 + RUNNERS_UP]
     found = [f"The most probable label is {rows[0]}{', followed by ' + numbers.listed(behind) if behind else ''}."]
     if result.probabilities[0] < UNSURE_BELOW:
         found.append("No label is more probable than all others together, so take this as uncertain.")

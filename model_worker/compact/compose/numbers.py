@@ -22,6 +22,11 @@ def area(pixels: int, mm2: float | None) -> str:
     return f"{quantity(mm2)} mm²{large}, {pixels:,} px"
 
 
+def shows(probability: float) -> bool:
+    """Whether it is more than 0 in whole per cent."""
+    return probability >= 0.005
+
+
 def box(corners: Sequence[float]) -> str:
     return "[" + ", ".join(f"{value:.2f}" for value in corners) + "]"
 

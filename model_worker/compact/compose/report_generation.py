@@ -31,7 +31,8 @@ def sentences(data: JsonObject, action: Action, image: ImageRef | None) -> list[
     found = _headed("Findings", report.findings) + _headed("Impression", report.impression)
     if not found:
         return ["The report is empty: nothing was found that it could state."]
-    ranked = sorted(report.probabilities.items(), key=lambda item: -item[1])[:MAX_LISTED]
+    shown = [item for item in report.probabilities.items() if numbers.shows(item[1])]
+    ranked = sorted(shown, key=lambda item: -item[1])[:MAX_LISTED]
     if ranked:
         rows = [f"{name} {probability:.0%}" for name, probability in ranked]
         found.append(f"The highest probabilities behind it are {numbers.listed(rows)}.")
