@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ LEVELS: tuple[Level, ...] = ("easy", "medium", "hard")
 BETAS: Mapping[Level, float] = {"easy": 1e-3, "medium": 4e-3, "hard": 1e-2}
 ENTROPIES: Mapping[Level, float] = {"easy": 0.0, "medium": 1e-3, "hard": 5e-3}
 
-LEAST_OWN = 1 / 3
+OWN_SHARE = 1 / 4
 
 T = TypeVar("T")
 
@@ -58,13 +57,13 @@ def rows_of(stage: Stage, by_level: Mapping[Level, Sequence[T]], *, cumulative: 
     """What a stage is trained on: its own level, and with `cumulative` those before it as well.
 
     Of hard cases alone, a small policy learns to contradict whatever all agree on. With the others, cases of the own
-    level are repeated until they are a third of all.
+    level are repeated until they are about a quarter of all.
     """
     own = list(by_level[stage.name])
     if not cumulative:
         return own
     earlier = [row for level in LEVELS[: LEVELS.index(stage.name)] for row in by_level[level]]
-    times = max(1, math.ceil(LEAST_OWN * len(earlier) / ((1 - LEAST_OWN) * len(own)))) if own else 0
+    times = max(1, round(OWN_SHARE * len(earlier) / ((1 - OWN_SHARE) * len(own)))) if own else 0
     return [*earlier, *own * times]
 
 

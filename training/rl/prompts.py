@@ -9,15 +9,22 @@ from collections.abc import Sequence
 from random import Random
 
 from mmedagent.protocol.consultation import LETTERS, SPECIALTIES, Reply, format_reply
-from mmedagent.training.rl.specialists import CONFIDENCES, Opinion
+from mmedagent.training.rl.specialists import CONFIDENCES, Opinion, most_votes
 from mmedagent.training.rl.world import OPTIONS, Item
 
 IMAGE = "image"
+ALL_AGREE = "all agree"
+DIFFER = {how: f"they differ, the first is {how}" for how in CONFIDENCES}
 
 
 def kind(item: Item) -> str:
     """What the case is: what kind of image, and what is asked. Whom to trust depends on both."""
     return f"{item.modality}, {item.family}"
+
+
+def heard(opinions: Sequence[Opinion]) -> str:
+    """What opinions come to: that all agree, or how certain the one is whom triage called."""
+    return ALL_AGREE if most_votes(opinions) == len(opinions) else DIFFER[opinions[0].confidence]
 
 
 def triage_prompt(item: Item) -> str:
@@ -26,8 +33,9 @@ def triage_prompt(item: Item) -> str:
 
 
 def attending_prompt(item: Item, opinions: Sequence[Opinion] = ()) -> str:
-    """Asks for an option; each opinion has a line of its own. Without opinions it is a plain question."""
-    return "\n".join([item.asked, *(f"{one.specialist} ({LETTERS[one.choice]}) {one.confidence}" for one in opinions)])
+    """Asks for an option; each opinion has a line, and so has what they come to. Without opinions: a plain question."""
+    said = [f"{one.specialist} ({LETTERS[one.choice]}) {one.confidence}" for one in opinions]
+    return "\n".join([item.asked, *said, *([heard(opinions)] if opinions else [])])
 
 
 def triage_reply(item: Item, specialty: str) -> str:
@@ -71,4 +79,15 @@ def vocabulary_texts(items: Sequence[Item]) -> list[str]:
     said = [f"{name} ({letter})" for name in sorted({*names, *SPECIALTIES}) for letter in LETTERS[:OPTIONS]]
     sure = [f"{name} ({letter}) {how}" for name in SPECIALTIES for letter in LETTERS[:OPTIONS] for how in CONFIDENCES]
     asked = [text for item in items for text in (triage_prompt(item), attending_prompt(item), kind(item))]
-    return ["USER: ", "ASSISTANT: ", IMAGE, *SPECIALTIES, *LETTERS[:OPTIONS], *said, *sure, *asked]
+    return [
+        "USER: ",
+        "ASSISTANT: ",
+        IMAGE,
+        ALL_AGREE,
+        *DIFFER.values(),
+        *SPECIALTIES,
+        *LETTERS[:OPTIONS],
+        *said,
+        *sure,
+        *asked,
+    ]

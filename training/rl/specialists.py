@@ -1,9 +1,9 @@
 """Specialists of known accuracy for the synthetic world, and the panel that a triage doctor calls.
 
-Each is right with a probability that depends on its specialty, the modality and the family of the question. Wrong, it
-mostly names the lure, as the others do, so that wrong opinions gather on one option. Inside its field it is less
-certain when it is wrong; outside it is as certain as ever. Some questions are plain to all, and some mislead nearly
-all, above all those that look simple: that is drawn for each question and shows in nothing but the image.
+Each is right with a probability that depends on its specialty, the modality and the family of the question. Half of
+the wrong opinions name the lure, so that they gather on one option more often than by chance. Inside its field a
+specialist is less certain when it is wrong; outside it is as certain as ever. Some questions are plain to all, and
+some mislead nearly all: that is drawn for each question and shows in nothing but the image.
 """
 
 from __future__ import annotations
@@ -32,20 +32,14 @@ OUTSIDE_FIELD = {
     "ophthalmologist": 0.26, "dermatologist": 0.26,
 }  # fmt: skip
 PLAIN_OUTSIDE, MISLEADING_OUTSIDE = 0.88, 0.1
-_BY_HABIT = frozenset({"modality", "organ"})
-"""Families whose questions look so simple that specialists answer without looking."""
+SHARES = {"plain": 0.28, "usual": 0.57, "misleading": 0.15}
+"""How many questions are how difficult."""
 
-SHARES = {
-    True: {"plain": 0.2, "usual": 0.35, "misleading": 0.45},
-    False: {"plain": 0.28, "usual": 0.62, "misleading": 0.1},
-}
-"""How many questions are how difficult, for the families of `_BY_HABIT` and for the others."""
-
-LURED = 0.75
+LURED = 0.5
 """How often a wrong opinion is the lure."""
 
 CONFIDENCES = CERTAIN, UNSURE = ("certain", "unsure")
-_CERTAIN_RIGHT, _CERTAIN_WRONG, _CERTAIN_OUTSIDE = 0.85, 0.35, 0.85
+_CERTAIN_RIGHT, _CERTAIN_WRONG, _CERTAIN_OUTSIDE = 0.9, 0.2, 0.85
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,7 @@ def field_of(item: Item) -> str:
 
 def difficulty(item: Item) -> str:
     """Plain, usual or misleading."""
-    shares = SHARES[item.family in _BY_HABIT]
-    return str(_random(item.id).choice(list(shares), p=list(shares.values())))
+    return str(_random(item.id).choice(list(SHARES), p=list(SHARES.values())))
 
 
 def accuracy(item: Item, specialist: str) -> float:
@@ -102,8 +95,13 @@ def panel(item: Item, chosen: str) -> tuple[Opinion, ...]:
 
 def majority(opinions: Sequence[Opinion]) -> int:
     """The option with the most votes; with several, what the specialist whom triage chose says among these."""
-    votes = Counter(one.choice for one in opinions)
-    return next(one.choice for one in opinions if votes[one.choice] == max(votes.values()))
+    votes, most = Counter(one.choice for one in opinions), most_votes(opinions)
+    return next(one.choice for one in opinions if votes[one.choice] == most)
+
+
+def most_votes(opinions: Sequence[Opinion]) -> int:
+    """How many name the option that most name."""
+    return max(Counter(one.choice for one in opinions).values())
 
 
 def _random(words: str) -> np.random.Generator:

@@ -24,8 +24,8 @@ from mmedagent.protocol.consultation import LETTERS
 from mmedagent.training.phantoms import generate
 from mmedagent.training.phantoms.base import Mask, Phantom
 
-WORLD_SEED = 60_606
-"""First word of the seeds of the committed world. Tests and trials of settings use others."""
+WORLD_SEED = 71_127
+"""First word of the seeds of the committed world. Trials of settings use another, 60,606; tests use small ones."""
 
 DRAWN_SIZE, OPTIONS, TRIES = 192, 4, 400
 SPLITS = {"warm": 2_400, "train": 5_000, "test": 1_200, "outside": 600}
@@ -34,7 +34,7 @@ SPLITS = {"warm": 2_400, "train": 5_000, "test": 1_200, "outside": 600}
 KINDS, OUTSIDE = ("ct", "xray", "ultrasound", "fundus", "photograph", "histology"), "mr"
 FAMILIES = ("modality", "organ", "position", "finding", "size")
 FILE = Path(__file__).with_name("world.jsonl.gz")
-SHA256 = "910881472bb336f516a8a64b31f3604a3d93297549363ae2de955f95b994f73e"
+SHA256 = "ba5a0b3b62d99cbd4886fb3dc962c2c4e50a6f630a72420e1d59924fe82a13c8"
 """Of the lines of the committed questions."""
 
 MODALITIES = ("CT", "X-ray", "ultrasound", "fundus", "photograph", "histology")
