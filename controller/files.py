@@ -46,7 +46,8 @@ class Files:
     async def add(self, owner: str, *uploads: AsyncIterator[bytes]) -> FileRow:
         """Take in one upload: one file, or the files of one DICOM series, which become one study.
 
-        Raises `TooLargeError`, `UnreadableImageError`, `UnsupportedImageError`, `DeadlineError`.
+        Raises `TooLargeError`, `UnreadableImageError`, `UnsupportedImageError`, `DeadlineError`,
+        `OverloadedError`.
         """
         received: list[Path] = []
         room = self._limit_bytes
@@ -54,7 +55,7 @@ class Files:
             for chunks in uploads:
                 received.append(await self._blobs.receive(chunks, room))
                 room -= received[-1].stat().st_size
-            decoded = await self._decoders.decode(*received)
+            decoded = await self._decoders.decode(*received, owner=owner)
         finally:
             await asyncio.to_thread(_unlink, received)
         async with self._changing:

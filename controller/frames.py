@@ -66,14 +66,14 @@ class Frames:
         path, facts = self._blobs.path(row.source_sha256), facts_of(row)
         if row.media_type == NIFTI:
             return await asyncio.to_thread(lambda: encode_frame(shown(read_frame(path, facts, index), facts.frames)))
-        decoded = await self._decoders.decode_frame(path, index)
+        decoded = await self._decoders.decode_frame(path, index, row.owner)
         return await asyncio.to_thread(encode_frame, decoded.frame.pixels)
 
     async def _pixels(self, row: FileRow, index: int) -> bytes:
         path, facts = self._blobs.path(row.source_sha256), facts_of(row)
         if row.media_type == NIFTI:
             return await asyncio.to_thread(lambda: read_frame(path, facts, index).tobytes())
-        stored = (await self._decoders.decode_frame(path, index)).stored
+        stored = (await self._decoders.decode_frame(path, index, row.owner)).stored
         return stored.astype(np.dtype(facts.frames.dtype).newbyteorder("<")).tobytes()
 
     async def _get(self, key: Key, make: Callable[[], Awaitable[bytes]]) -> bytes:
