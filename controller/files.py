@@ -46,7 +46,8 @@ class Files:
     async def add(self, owner: str, *uploads: AsyncIterator[bytes]) -> FileRow:
         """Take in one upload: one file, or the files of one DICOM series, which become one study.
 
-        Raises `TooLargeError`, `UnreadableImageError`, `UnsupportedImageError`, `DeadlineError`.
+        Raises `TooLargeError`, `UnreadableImageError`, `UnsupportedImageError`, `DeadlineError`,
+        `OverloadedError`.
         """
         received: list[Path] = []
         room = self._limit_bytes
@@ -54,7 +55,7 @@ class Files:
             for chunks in uploads:
                 received.append(await self._blobs.receive(chunks, room))
                 room -= received[-1].stat().st_size
-            decoded = await self._decoders.decode(*received)
+            decoded = await self._decoders.decode(*received, owner=owner)
         finally:
             await asyncio.to_thread(_unlink, received)
         async with self._changing:
@@ -84,9 +85,12 @@ class Files:
         last = facts_of(row).frames.count - 1
         if not 0 <= index <= last:
             raise InvalidParametersError(f"There is no slice {index}: this image has slices 0 to {last}.")
-        sha256 = await asyncio.to_thread(self._blobs.put, await self.frames.png(row, index))
-        artifact = ArtifactRow.of(row.owner, sha256, PNG, row.source_sha256, slice_index=index)
-        await self._database.write(lambda session: repository.keep_artifacts(session, [artifact]))
+        png = await self.frames.png(row, index)
+        async with self._changing:
+            await self.get(row.owner, row.id)
+            sha256 = await asyncio.to_thread(self._blobs.put, png)
+            artifact = ArtifactRow.of(row.owner, sha256, PNG, row.source_sha256, slice_index=index)
+            await self._database.write(lambda session: repository.keep_artifacts(session, [artifact]))
         return image.model_copy(update={"sha256": sha256, "slice": index})
 
     def volume(self, row: FileRow) -> Iterator[bytes]:
@@ -115,9 +119,9 @@ class Files:
         row = await self.get(owner, file_id)
         async with self._changing:
             orphans = await self._database.write(lambda session: repository.delete_file(session, owner, file_id))
-            self.frames.forget(row.source_sha256)
             for sha256 in orphans:
                 await asyncio.to_thread(self._blobs.path(sha256).unlink, missing_ok=True)
+            self.frames.forget(row.source_sha256)
 
     def path(self, sha256: str) -> Path:
         return self._blobs.path(sha256)

@@ -42,6 +42,7 @@ class Frames:
         self._budget = budget_bytes
         self._kept: OrderedDict[Key, bytes] = OrderedDict()
         self._kept_bytes = 0
+        self._deletions = 0
 
     async def png(self, row: FileRow, index: int) -> bytes:
         """A frame as tools see it: a PNG of 8 bits. Raises `NotFoundError` for an index out of range."""
@@ -66,23 +67,27 @@ class Frames:
         path, facts = self._blobs.path(row.source_sha256), facts_of(row)
         if row.media_type == NIFTI:
             return await asyncio.to_thread(lambda: encode_frame(shown(read_frame(path, facts, index), facts.frames)))
-        decoded = await self._decoders.decode_frame(path, index)
+        decoded = await self._decoders.decode_frame(path, index, row.owner)
         return await asyncio.to_thread(encode_frame, decoded.frame.pixels)
 
     async def _pixels(self, row: FileRow, index: int) -> bytes:
         path, facts = self._blobs.path(row.source_sha256), facts_of(row)
         if row.media_type == NIFTI:
             return await asyncio.to_thread(lambda: read_frame(path, facts, index).tobytes())
-        stored = (await self._decoders.decode_frame(path, index)).stored
+        stored = (await self._decoders.decode_frame(path, index, row.owner)).stored
         return stored.astype(np.dtype(facts.frames.dtype).newbyteorder("<")).tobytes()
 
     async def _get(self, key: Key, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What is kept, or made now. Two that ask at the same time may both make it, which harms nobody."""
+        """What is kept, or made now. Two that ask at the same time may both make it, which harms nobody.
+
+        What was made while a file was deleted may be of that file, and is not kept.
+        """
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
+        deletions = self._deletions
         made = await make()
-        if len(made) <= self._budget and key not in self._kept:
+        if deletions == self._deletions and len(made) <= self._budget and key not in self._kept:
             self._kept[key] = made
             self._kept_bytes += len(made)
             while self._kept_bytes > self._budget:
@@ -90,7 +95,8 @@ class Frames:
         return made
 
     def forget(self, source_sha256: str) -> None:
-        """Drop what is kept of a file that was deleted."""
+        """Drop what is kept of a file that was deleted. To be called when it cannot be read any more."""
+        self._deletions += 1
         for key in [key for key in self._kept if key[0] == source_sha256]:
             self._kept_bytes -= len(self._kept.pop(key))
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mmedagent.controller.agent import Agent
@@ -183,9 +184,7 @@ def _open_turn(session: Session, question: Question, started: TurnStarted, at: f
 
 
 def _close_turn(session: Session, turn_id: str, status: str, answer: str) -> None:
-    turn = session.get(TurnRow, turn_id)
-    if turn is not None:
-        turn.status, turn.answer = status, answer
+    session.execute(sa.update(TurnRow).where(TurnRow.id == turn_id).values(status=status, answer=answer))
 
 
 def _keep_event(
@@ -195,7 +194,7 @@ def _keep_event(
     if not question.store:
         return
     body = stored.event.model_dump(mode="json")
-    session.add(EventRow(turn_id=turn_id, sequence=stored.sequence, at=stored.at, body=body))
+    session.execute(sa.insert(EventRow).values(turn_id=turn_id, sequence=stored.sequence, at=stored.at, body=body))
     match stored.event:
         case TurnCompleted(answer=answer):
             _close_turn(session, turn_id, "completed", answer)

@@ -14,6 +14,7 @@ from mmedagent.imaging.limits import check_dimensions
 from mmedagent.protocol.errors import UnreadableImageError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_END = 24
 _COMPRESSION = 1
 _GRAY, _RGB = 0, 2
 _FILTER_UP = 2
@@ -49,6 +50,14 @@ def decode_frame(data: bytes) -> NDArray[np.uint8]:
     if image.mode not in ("L", "RGB"):
         raise UnreadableImageError("A frame is an 8-bit gray or RGB PNG.")
     return np.array(image)
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Rows and columns, as the header of a PNG tells. Raises `UnreadableImageError`."""
+    if len(data) < _HEADER_END or not data.startswith(_SIGNATURE):
+        raise UnreadableImageError("The bytes are not a PNG image.")
+    columns, rows = struct.unpack(">II", data[_HEADER_END - 8 : _HEADER_END])
+    return rows, columns
 
 
 def open_png(data: bytes) -> Image.Image:

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mmedagent.imaging import wire
 from mmedagent.imaging.frame import Decoded, DecodedFrame
+from mmedagent.imaging.places import Places
 from mmedagent.imaging.sniff import ZIP_MAGIC
 from mmedagent.protocol.errors import (
     DeadlineError,
@@ -57,6 +58,8 @@ async def decode_untrusted(
 class DecoderPool:
     """A few warm decoder processes. `async with DecoderPool() as pool: decoded = await pool.decode(path)`.
 
+    Owners take turns, and a series or an archive, which may take long, leaves a place for single images.
+
     `timeout_s` is for one image, `series_timeout_s` for one in several files or in an archive.
     `memory_bytes` limits the address space of a child. `command` is the child program; that limit is appended to it.
     """
@@ -74,7 +77,7 @@ class DecoderPool:
         self._timeout_s = timeout_s
         self._series_timeout_s = series_timeout_s
         self._command = (*command, str(memory_bytes))
-        self._places = asyncio.Semaphore(size)
+        self._places = Places(size)
         self._idle: list[_Child] = []
         self._closed = False
 
@@ -98,21 +101,24 @@ class DecoderPool:
         await asyncio.gather(*(child.stop() for child in self._idle))
         self._idle.clear()
 
-    async def decode(self, *paths: Path) -> Decoded:
+    async def decode(self, *paths: Path, owner: str = "") -> Decoded:
         """Decode one file, or the files of one DICOM series.
 
         Raises the errors of `decode_files`; `UnreadableImageError` too where the image stopped its decoder;
-        `DeadlineError` where it took longer than allowed; `UnavailableError` where no decoder can be started.
+        `DeadlineError` where it took longer than allowed; `UnavailableError` where no decoder can be started;
+        `OverloadedError` where too many wait.
         """
-        timeout_s = self._series_timeout_s if _is_series(paths) else self._timeout_s
-        decoded = await self._ask(paths, None, timeout_s)
+        is_series = _is_series(paths)
+        async with self._places.place(owner, is_long=is_series):
+            decoded = await self._ask(paths, None, self._series_timeout_s if is_series else self._timeout_s)
         if not isinstance(decoded, Decoded):
             raise UnreadableImageError(_STOPPED)
         return decoded
 
-    async def decode_frame(self, path: Path, frame: int) -> DecodedFrame:
+    async def decode_frame(self, path: Path, frame: int, owner: str = "") -> DecodedFrame:
         """Decode one frame of a stored file that is no study. Errors as of `decode`."""
-        decoded = await self._ask((path,), frame, self._timeout_s)
+        async with self._places.place(owner):
+            decoded = await self._ask((path,), frame, self._timeout_s)
         if not isinstance(decoded, DecodedFrame):
             raise UnreadableImageError(_STOPPED)
         return decoded
@@ -120,18 +126,17 @@ class DecoderPool:
     async def _ask(self, paths: Sequence[Path], frame: int | None, timeout_s: float) -> Decoded | DecodedFrame:
         names = tuple(str(path) for path in paths)
         request = wire.DecodeRequest(paths=names, frame=frame, cpu_seconds=timeout_s + 1)
-        async with self._places:
-            child = self._idle.pop() if self._idle else await _Child.start(self._command)
-            try:
-                async with asyncio.timeout(timeout_s):
-                    return await child.decode(request)
-            except TimeoutError as error:
-                raise DeadlineError(f"Decoding the image took longer than {timeout_s:g} s.") from error
-            finally:
-                if child.has_answered and not self._closed:
-                    self._idle.append(child)
-                else:
-                    await child.stop()
+        child = self._idle.pop() if self._idle else await _Child.start(self._command)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await child.decode(request)
+        except TimeoutError as error:
+            raise DeadlineError(f"Decoding the image took longer than {timeout_s:g} s.") from error
+        finally:
+            if child.has_answered and not self._closed:
+                self._idle.append(child)
+            else:
+                await child.stop()
 
 
 class _Child:

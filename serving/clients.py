@@ -32,6 +32,9 @@ CONNECT_TIMEOUT_S = 2.0
 GRACE_S = 1.0
 """A worker gets this much longer than the deadline to report the deadline itself."""
 
+KEEP_ALIVE_S = 3.0
+"""Less than the 5 s after which a worker closes an idle connection, so that no request meets one that closes."""
+
 MAX_ANSWER_BYTES = 8 * 2**20
 _STEP_EVENTS: TypeAdapter[PlannerEvent] = TypeAdapter(PlannerEvent)
 _CALL_EVENTS: TypeAdapter[InvokeEvent] = TypeAdapter(InvokeEvent)
@@ -41,7 +44,11 @@ OnProgress = Callable[[ToolProgress], None]
 
 def new_http_client(max_connections: int = 256) -> httpx.AsyncClient:
     """A client with kept-alive connections that ignores proxies: workers are addressed directly."""
-    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+    limits = httpx.Limits(
+        max_connections=max_connections,
+        max_keepalive_connections=max_connections,
+        keepalive_expiry=KEEP_ALIVE_S,
+    )
     return httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
 
 
@@ -70,6 +77,7 @@ class WorkerClient:
                     case ToolFailure(code=code, message=message, retryable=retryable):
                         raise to_error(_problem(code, message, GRACE_S if retryable else None))
                     case ToolResult() as result:
+                        await anext(stream, None)
                         return result
         raise WorkerError("The worker stopped before the call was done.")
 
@@ -88,6 +96,7 @@ class WorkerClient:
                     raise to_error(_problem(event.code, event.message))
                 yield event
                 if isinstance(event, StepDone):
+                    await anext(stream, None)
                     return
         raise WorkerError("The planner stopped before its step was done.")
 
@@ -170,7 +179,10 @@ async def _exchange(
 async def _streamed(
     http: httpx.AsyncClient, url: str, body: BaseModel, headers: dict[str, str], timeout_s: float
 ) -> AsyncIterator[AsyncIterator[str]]:
-    """The data of each event of a good answer; whatever goes wrong inside the context is an error of the tree."""
+    """The data of each event of a good answer; whatever goes wrong inside the context is an error of the tree.
+
+    A stream that is read to its end leaves its connection for the next request.
+    """
     content, timeout = body.model_dump_json(), httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
     try:
         async with http.stream("POST", url, content=content, headers=headers, timeout=timeout) as response:

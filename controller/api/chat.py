@@ -21,6 +21,7 @@ from mmedagent.controller.api.services import Services
 from mmedagent.controller.api.shapes import OutputItem
 from mmedagent.controller.api.streaming import compact_json, event_stream, finished_turn
 from mmedagent.controller.turns import Question
+from mmedagent.protocol.errors import UnauthorizedError
 from mmedagent.protocol.events import (
     AnswerWritten,
     CallEnded,
@@ -104,7 +105,8 @@ def chat_routes(services: Services) -> APIRouter:
         live = await services.turns.start(question)
         chat = ChatStream(live.started.turn_id, live.started.planner)
         if body.stream:
-            return event_stream(live.events(), chat.encode, last=sse.encode_event("[DONE]"))
+            check = partial(services.keys.check, request)
+            return event_stream(live.events(), chat, check, last=sse.encode_event("[DONE]"))
         events = await finished_turn(live, request)
         return JSONResponse(chat.completion([stored.event for stored in events]))
 
@@ -137,6 +139,9 @@ class ChatStream:
         """The chunks for one turn event, as server-sent events."""
         return b"".join(sse.encode_event(compact_json(chunk)) for chunk in self._chunks(stored.event))
 
+    def refuse(self, error: UnauthorizedError) -> bytes:
+        return sse.encode_event(compact_json(_error(error.code, error.detail)))
+
     def _chunks(self, event: TurnEvent) -> Iterator[dict[str, Any]]:
         match event:
             case ThoughtsWritten():
@@ -151,7 +156,7 @@ class ChatStream:
                     yield self._chunk({"content": event.answer})
                 yield self._chunk({}, "stop")
             case TurnFailed():
-                yield {"error": {"code": event.problem.code, "message": event.problem.detail, "type": "server_error"}}
+                yield _error(event.problem.code, event.problem.detail)
             case _:
                 return
 
@@ -162,3 +167,7 @@ class ChatStream:
             delta, self._ended = {**delta, "mmedagent": self._ended}, []
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         return {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
+
+
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "type": "server_error"}}

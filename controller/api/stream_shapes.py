@@ -94,6 +94,15 @@ class AnswerDone(PlacedEvent):
     logprobs: list[Any]
 
 
+class ErrorEvent(Event):
+    """The stream ends before the response does: its caller may not watch it any more."""
+
+    type: Literal["error"]
+    code: str
+    message: str
+    param: None
+
+
 StreamEvent = TypeAliasType(
     "StreamEvent",
     Annotated[
@@ -106,7 +115,8 @@ StreamEvent = TypeAliasType(
         | CallEvent
         | AnswerPartEvent
         | AnswerDelta
-        | AnswerDone,
+        | AnswerDone
+        | ErrorEvent,
         Field(discriminator="type"),
     ],
 )

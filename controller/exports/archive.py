@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from mmedagent.controller.exports.bundle import SCHEMA, SCHEMA_VERSION, Bundle
-from mmedagent.protocol.errors import RequestError, TooLargeError
+from mmedagent.controller.exports.drawing import Easel
+from mmedagent.protocol.errors import TooLargeError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -28,10 +29,12 @@ conversation.json   questions, plans, calls, results with their provenance, answ
                     ({SCHEMA}, schema version {SCHEMA_VERSION}; see docs/reports.md of mmedagent)
 frames/             images as they were shown to people and tools, named by their sha256
 artifacts/          what tools made: masks are 1-bit images of the size of their frame
-overlays/           boxes and masks drawn over the frames, by response
+overlays/           boxes and masks drawn over the frames, by response; left_out.txt names those that are not
 
 Image files were de-identified when they were uploaded. Text inside the pixels, and what people typed, was not.
 """
+
+LEFT_OUT = "Not drawn, because it is too much, or the frame cannot be read. The results themselves are complete."
 
 
 class ZipFormat:
@@ -79,10 +82,15 @@ def _chunks(bundle: Bundle) -> Iterator[bytes]:
                 while chunk := source.read(CHUNK_BYTES):
                     target.write(chunk)
                     yield sink.empty()
+        easel, left_out = Easel(bundle.blobs.get), list[str]()
         for overlay in bundle.overlays:
-            with suppress(RequestError):
-                archive.writestr(zipfile.ZipInfo(overlay.name), overlay.drawing.render(bundle.blobs.get))
+            if (png := easel.draw(overlay.drawing)) is None:
+                left_out.append(overlay.name)
+            else:
+                archive.writestr(zipfile.ZipInfo(overlay.name), png)
                 yield sink.empty()
+        if left_out:
+            archive.writestr("overlays/left_out.txt", "\n".join([LEFT_OUT, "", *left_out, ""]))
     yield sink.empty()
 
 

@@ -12,13 +12,17 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mmedagent.imaging.masks import decode_mask
 from mmedagent.imaging.overlay import render_overlay
-from mmedagent.imaging.png import decode_frame
-from mmedagent.protocol.errors import NotFoundError, TooLargeError, UnreadableImageError
+from mmedagent.imaging.png import decode_frame, size_of
+from mmedagent.protocol.errors import NotFoundError, RequestError, TooLargeError, UnreadableImageError
 from mmedagent.protocol.invocation import ToolResult
 from mmedagent.protocol.types import Sha256
 
 MAX_MASK_PIXELS = 2**28
 """Of all the outlines of a picture together, each decoded to a byte a pixel."""
+
+MAX_SHAPES = 1_000
+MAX_DRAWINGS, MAX_DRAWN_PIXELS = 200, 2**29
+"""Of an export: pictures, and the pixels of their frames and outlines together, some 20 s of drawing."""
 
 Box = tuple[float, float, float, float]
 ReadBlob = Callable[[str], bytes]
@@ -55,12 +59,13 @@ class Drawing:
     def render(self, read: ReadBlob) -> bytes:
         """The picture as PNG. A mask that is gone, or is none of this frame, is left out.
 
-        Raises `NotFoundError` when the frame is gone and `TooLargeError` for more outlines than can be drawn at once.
+        Raises `NotFoundError` when the frame is gone and `TooLargeError` for more than can be drawn at once.
         """
-        pixels = decode_frame(read(self.frame_sha256))
-        size = pixels.shape[:2]
-        if sum(one.mask is not None for one in self.shapes) * size[0] * size[1] > MAX_MASK_PIXELS:
-            raise TooLargeError("There are too many outlines on an image of this size to draw them all.")
+        frame = read(self.frame_sha256)
+        size = size_of(frame)
+        if len(self.shapes) > MAX_SHAPES or self._masks * size[0] * size[1] > MAX_MASK_PIXELS:
+            raise TooLargeError("There is too much on an image of this size to draw it all.")
+        pixels = decode_frame(frame)
         shown = [(one.box, _mask(read, one.mask, size), one.label) for one in self.shapes]
         shown = [one for one in shown if one[0] is not None or one[1] is not None]
         shown.sort(key=lambda one: one[0] is None)
@@ -71,6 +76,33 @@ class Drawing:
             masks=[nothing if mask is None else mask for _, mask, _ in shown],
             labels=[label for _, _, label in shown],
         )
+
+    def pixels(self, read: ReadBlob) -> int:
+        """The pixels of the frame and of the outlines on it, each in the size of the frame. Raises `NotFoundError`."""
+        rows, columns = size_of(read(self.frame_sha256))
+        return rows * columns * (1 + self._masks)
+
+    @property
+    def _masks(self) -> int:
+        return sum(one.mask is not None for one in self.shapes)
+
+
+@dataclass
+class Easel:
+    """Draws the pictures of one export while there is room for them: so many pictures, and so many pixels."""
+
+    read: ReadBlob
+    pictures: int = MAX_DRAWINGS
+    pixels: int = MAX_DRAWN_PIXELS
+
+    def draw(self, drawing: Drawing) -> bytes | None:
+        """The picture as PNG, or None for one that is left out: there is no room for it, or its frame is gone."""
+        with suppress(RequestError):
+            pixels = drawing.pixels(self.read)
+            if self.pictures and pixels <= self.pixels:
+                self.pictures, self.pixels = self.pictures - 1, self.pixels - pixels
+                return drawing.render(self.read)
+        return None
 
 
 def drawings_of(results: Iterable[ToolResult]) -> list[Drawing]:

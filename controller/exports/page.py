@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mmedagent.controller.exports.bundle import Bundle
+from mmedagent.controller.exports.drawing import Easel
 from mmedagent.controller.naming import turn_id_of
-from mmedagent.protocol.errors import RequestError, TooLargeError
+from mmedagent.protocol.errors import TooLargeError
 
 MAX_BYTES = 64 * 2**20
 """Of the pictures in a page, which a browser holds in memory."""
@@ -56,6 +56,7 @@ class _Album:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
+        self._easel = Easel(bundle.blobs.get)
         self._bytes = 0
         self._shown: set[str | None] = set()
 
@@ -72,14 +73,10 @@ class _Album:
                 pasted.append(self._paste(one.path.read_bytes()))
         return pasted
 
-    def overlays(self, turn_id: str) -> list[str]:
-        """The overlays of a turn that can be drawn."""
-        drawn = []
-        for overlay in self._bundle.overlays:
-            if overlay.turn_id == turn_id:
-                with suppress(RequestError):
-                    drawn.append(overlay.drawing.render(self._bundle.blobs.get))
-        return [self._paste(png) for png in drawn]
+    def overlays(self, turn_id: str) -> list[str | None]:
+        """The overlays of a turn, each None where it is too much to draw."""
+        drawn = (self._easel.draw(one.drawing) for one in self._bundle.overlays if one.turn_id == turn_id)
+        return [None if png is None else self._paste(png) for png in drawn]
 
     def _paste(self, png: bytes) -> str:
         self._require_room(len(png))

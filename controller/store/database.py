@@ -23,7 +23,8 @@ class Database:
     """Runs functions of a session in threads. Writes are in the order in which they were asked for.
 
     A single writer suits SQLite, which locks the whole file, and lets a hundred turns share one disk flush. It has a
-    thread of its own, so that turns go on however many long reads there are.
+    thread of its own, so that turns go on however many long reads there are. A change runs again, on a new session,
+    after another one that was to be committed with it has failed.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,15 +88,33 @@ class Database:
                     done.set_result(result)
 
     def _commit(self, changes: list[Callable[[Session], Any]]) -> list[Any]:
-        """The result of each change, or its error. One that fails is undone alone and does not harm the others."""
+        """The result of each change, or its error. One that fails is undone alone and does not harm the others.
+
+        A savepoint for each change would be most of the work, so there are some only after a change has failed.
+        """
         try:
-            with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                return [_apply(session, change) for change in changes]
-        except SQLAlchemyError as error:
-            return [error] * len(changes)
+            return self._in_one_transaction(changes, _apply)
+        except Exception:  # noqa: BLE001 - whatever a change raises, it raises again below
+            try:
+                return self._in_one_transaction(changes, _apply_or_undo)
+            except SQLAlchemyError as error:
+                return [error] * len(changes)
+
+    def _in_one_transaction(
+        self, changes: list[Callable[[Session], Any]], apply: Callable[[Session, Callable[[Session], Any]], Any]
+    ) -> list[Any]:
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            return [apply(session, change) for change in changes]
 
 
 def _apply(session: Session, change: Callable[[Session], Any]) -> Any:
+    """What a change returns, with its rows sent: the next one may need them to be there."""
+    result = change(session)
+    session.flush()
+    return result
+
+
+def _apply_or_undo(session: Session, change: Callable[[Session], Any]) -> Any:
     try:
         with session.begin_nested():
             return change(session)

@@ -11,15 +11,18 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmedagent.controller.exports.bundle import NOTICE
+from mmedagent.controller.exports.drawing import Drawing, Easel
 from mmedagent.imaging.masks import encode_mask
 from mmedagent.imaging.overlay import COLOURS
-from mmedagent.imaging.png import decode_frame
+from mmedagent.imaging.png import decode_frame, encode_frame
 from mmedagent.protocol.errors import MMedAgentError, WorkerError
 from mmedagent.protocol.invocation import ToolCall
 from mmedagent.serving.blobs import FolderBlobStore
@@ -35,6 +38,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7 * 7 }}{
 WIDTH, HEIGHT = 24, 16
 RULES = [
     rule("outline", plan(action("outline"), thoughts=HOSTILE), answer(f"An area of 96 px. [1] {HOSTILE}")),
+    rule("crowd", plan(action("crowd")), answer("Everywhere.")),
     rule("fail", plan(action("fail"), action("fail", boxes="$1.boxes")), answer("It did not work. [1]")),
     rule("old mask", plan(action("mask")), answer("Outlined.")),
     rule("", answer("Hello.")),
@@ -60,6 +64,18 @@ class OutlineTool(EchoTool):
         return [ToolOutput(data, (artifact,), "none") for _ in calls]
 
 
+class CrowdTool(EchoTool):
+    """Outlines the same thing five times, on whatever image."""
+
+    def __init__(self) -> None:
+        super().__init__("crowd")
+        self.card = make_card("crowd", {}, {"masks": {"type": "array", "items": {"type": "object"}}}, needs_image=True)
+
+    def run(self, calls: Sequence[ToolCall], context: ToolContext) -> list[ToolOutput | MMedAgentError]:
+        artifact = context.store(encode_mask(np.ones((HEIGHT, WIDTH), np.bool_)), "mask", "image/png", "all")
+        return [ToolOutput({"masks": [{"artifact": artifact.sha256}] * 5}, (artifact,), "none") for _ in calls]
+
+
 class FailTool(EchoTool):
     """Fails in words that are no markup."""
 
@@ -72,7 +88,7 @@ class FailTool(EchoTool):
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    tools = [OutlineTool(), FailTool(), MaskTool()]
+    tools = [OutlineTool(), CrowdTool(), FailTool(), MaskTool()]
     with running_system(tmp_path_factory.mktemp("system"), RULES, tools) as running:
         yield running
 
@@ -242,6 +258,35 @@ def test_an_export_is_bounded(system: System, name: str, size: int) -> None:
     os.truncate(FolderBlobStore(system.settings.blob_folder).path(frame), size)
     answer = system.http.get(f"/v1/conversations/{response['conversation']['id']}/export/{name}")
     assert "pictures" in assert_problem(answer, 413, "too_large")
+
+
+def test_an_overlay_that_is_too_much_to_draw_is_left_out_and_said_to_be(system: System) -> None:
+    """Five outlines on an image of 64 million pixels, beside a picture that can be drawn."""
+    small = ask(system, "outline", system.upload(png_bytes(WIDTH, HEIGHT, seed=5)))
+    file = io.BytesIO()
+    Image.new("L", (8_000, 8_000)).save(file, "PNG")
+    conversation = small["conversation"]["id"]
+    large = ask(system, "crowd", system.upload(file.getvalue()), conversation=conversation)
+    with zipfile.ZipFile(io.BytesIO(export(system, conversation, "zip"))) as archive:
+        drawn = {name for name in archive.namelist() if name.startswith("overlays/")}
+        assert drawn == {f"overlays/{small['id']}-1.png", "overlays/left_out.txt"}
+        assert f"overlays/{large['id']}-1.png" in archive.read("overlays/left_out.txt").decode().splitlines()
+    page = export(system, conversation, "html").decode()
+    assert page.count("is left out: it is too much to draw") == 1
+    assert page.count("drawn over the image") == 1
+
+
+def test_an_export_draws_so_many_pictures_and_pixels_and_no_more(tmp_path: Path) -> None:
+    blobs = FolderBlobStore(tmp_path)
+    sizes = ((30, 40), (20, 20), (20, 20), (10, 10))
+    drawings = [Drawing(blobs.put(encode_frame(np.full(size, n, np.uint8)))) for n, size in enumerate(sizes)]
+    easel = Easel(blobs.get, pictures=3, pixels=1_700)
+    assert [easel.draw(one) is not None for one in drawings] == [True, True, False, True]
+    assert easel.draw(drawings[3]) is None, "three pictures are drawn"
+    gone = Easel(blobs.get)
+    blobs.path(drawings[0].frame_sha256).unlink()
+    assert gone.draw(drawings[0]) is None
+    assert gone.draw(drawings[1]) is not None
 
 
 def test_an_empty_conversation_can_be_exported(system: System) -> None:

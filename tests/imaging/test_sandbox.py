@@ -93,6 +93,20 @@ async def test_many_at_once(dicom_file: Locate) -> None:
     assert {item.frame.pixels.tobytes() for item in decoded} == {decoded[0].frame.pixels.tobytes()}
 
 
+async def test_slow_series_keep_nobody_from_decoding_an_image(dicom_file: Locate, save_bytes: SaveBytes) -> None:
+    """Two archives that take for ever, as programs see them, and an image of somebody else."""
+    archive, image = save_bytes(b"PK\3\4"), dicom_file("CT_small.dcm")
+    slow = program("time.sleep(60)")
+    async with DecoderPool(size=2, timeout_s=0.2, command=slow) as pool:
+        series = [asyncio.create_task(pool.decode(archive, owner="first")) for _ in range(2)]
+        with pytest.raises(DeadlineError, match=r"0\.2 s"):
+            await pool.decode(image, owner="second")
+        assert not any(task.done() for task in series)
+        for task in series:
+            task.cancel()
+        await asyncio.gather(*series, return_exceptions=True)
+
+
 async def test_a_memory_bomb_is_too_large(save_image: SaveImage, dicom_file: Locate) -> None:
     bomb = save_image(Image.new("RGB", (7_000, 7_000)), "PNG", compress_level=1)
     assert bomb.stat().st_size < MEBIBYTE

@@ -211,7 +211,7 @@ class Consultation:
         return lambda: doctor.answer(task, visit)
 
     def _heard(self, asking: Sequence[Callable[[], T]], limit_s: float) -> Iterator[Came[T]]:
-        return as_they_come(asking, limit_s, self._call.raise_if_cancelled)
+        return as_they_come(asking, limit_s, self._call.raise_if_cancelled, self._panel.threads)
 
     def _miss(self, doctor: str, error: MMedAgentError, seconds: float) -> None:
         self._absences.append(_absence(doctor, error, seconds))

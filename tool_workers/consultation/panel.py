@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from mmedagent.serving.blobs import sha256_of
 from mmedagent.tool_workers.consultation.doctors import Doctor, Manner
 from mmedagent.tool_workers.consultation.language_models import completion_doctor, endpoint_doctor
 from mmedagent.tool_workers.consultation.prompts import Prompts
+from mmedagent.tool_workers.consultation.waiting import Threads
 
 PANEL_FILE = "panel.toml"
 MAX_PANEL_BYTES = 1 << 18
@@ -99,11 +100,12 @@ class PanelSettings(_Table):
 
 @dataclass(frozen=True)
 class Panel:
-    """The settings with their doctors by backend, not loaded."""
+    """The settings with their doctors by backend, not loaded, and the threads in which they are asked."""
 
     settings: PanelSettings
     prompts: Prompts
     doctors: Mapping[str, Doctor]
+    threads: Threads = field(default_factory=Threads)
 
     def load(self, device: str) -> None:
         """Raises `CheckpointError`."""

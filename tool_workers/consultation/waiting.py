@@ -1,4 +1,7 @@
-"""Doctors who are asked at the same time: each in a thread of its own, none waited for longer than its deadline."""
+"""Doctors who are asked at the same time: each in a thread of its own, none waited for longer than its deadline.
+
+A thread cannot be stopped from outside, so a doctor who is deaf to the deadline keeps one until it answers after all.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from mmedagent.protocol.errors import DeadlineError, MMedAgentError, WorkerError
+from mmedagent.protocol.errors import DeadlineError, MMedAgentError, OverloadedError, WorkerError
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 LISTEN_S = 0.05
 """How often it is looked whether whoever waits has left, in seconds."""
 
+RETRY_AFTER_S = 5.0
 LATE = "There was no answer in time."
+TOO_MANY = "Too many doctors have not answered earlier questions yet."
+MAX_THREADS = 128
+"""Of all consultations of a tool together: eight calls of nine specialists and more, some of them deaf."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +38,33 @@ class Came(Generic[T]):
     seconds: float
 
 
+class Threads:
+    """At most so many threads at work, those of tasks that nobody waits for any more included."""
+
+    def __init__(self, most: int = MAX_THREADS) -> None:
+        self._free = threading.Semaphore(most)
+
+    def start(self, work: Callable[[], None]) -> bool:
+        """Do it in a thread that sees the context of the caller. False when there is no thread for it."""
+        if not self._free.acquire(blocking=False):
+            return False
+        threading.Thread(target=copy_context().run, args=(self._do, work), name="doctor", daemon=True).start()
+        return True
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            self._free.release()
+
+
 def as_they_come(
-    tasks: Sequence[Callable[[], T]], deadline_s: float, raise_if_cancelled: Callable[[], None]
+    tasks: Sequence[Callable[[], T]], deadline_s: float, raise_if_cancelled: Callable[[], None], threads: Threads
 ) -> Iterator[Came[T]]:
     """The outcomes in the order in which they come. Who has not come in time is a `DeadlineError` at the end.
 
-    A task that is deaf to its own deadline goes on in its thread, and nobody hears of it any more. Raises what
-    `raise_if_cancelled` raises, which is asked all the while.
+    A task that is deaf to its own deadline goes on in its thread, and nobody hears of it any more. One for which there
+    is no thread is an `OverloadedError`. Raises what `raise_if_cancelled` raises, which is asked all the while.
     """
     came: SimpleQueue[Came[T]] = SimpleQueue()
     started = time.monotonic()
@@ -46,8 +74,8 @@ def as_they_come(
         came.put(Came(place, outcome, time.monotonic() - started))
 
     for place, task in enumerate(tasks):
-        context = copy_context()
-        threading.Thread(target=context.run, args=(do, place, task), name="doctor", daemon=True).start()
+        if not threads.start(partial(do, place, task)):
+            came.put(Came(place, OverloadedError(TOO_MANY, retry_after=RETRY_AFTER_S), 0.0))
     missing = set(range(len(tasks)))
     while missing and (left := deadline_s - (time.monotonic() - started)) > 0:
         raise_if_cancelled()

@@ -1,0 +1,80 @@
+"""Connections to workers: one that was used is used again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mmedagent.model_worker.app import PREFIX, create_planner_worker
+from mmedagent.model_worker.scripted import ScriptedPlanner
+from mmedagent.protocol.invocation import ToolCall
+from mmedagent.protocol.plan import ChatMessage, PlannerRequest
+from mmedagent.serving.clients import WorkerClient, new_http_client
+from mmedagent.serving.run import BackgroundServer
+from mmedagent.serving.tool_service import HostedTool
+from mmedagent.serving.tool_worker import create_tool_worker
+from mmedagent.serving.worker import WorkerSettings
+from support.script import answer, rule, write_script
+from support.system import WORKER_TOKEN
+from support.tools import EchoTool, wait_until
+from support.worker import call
+
+SETTINGS = WorkerSettings(url="http://127.0.0.1", token=WORKER_TOKEN)
+
+
+class Doorkeeper:
+    """Notes the port of each caller, which is another one for every connection."""
+
+    def __init__(self, app: ASGIApp, ports: list[int]) -> None:
+        self._app = app
+        self._ports = ports
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            self._ports.append(scope["client"][1])
+        await self._app(scope, receive, send)
+
+
+def watched(app: FastAPI) -> tuple[BackgroundServer, list[int]]:
+    ports: list[int] = []
+    app.add_middleware(Doorkeeper, ports=ports)
+    return BackgroundServer(app), ports
+
+
+def wait_until_loaded(url: str) -> None:
+    wait_until(lambda: httpx.get(f"{url}/health", trust_env=False).json()["status"] == "ready", "it loads")
+
+
+async def test_calls_that_are_watched_share_a_connection() -> None:
+    app, _ = create_tool_worker([HostedTool(EchoTool())], SETTINGS)
+    server, ports = watched(app)
+    with server:
+        url = f"{server.url}/echo"
+        wait_until_loaded(url)
+        async with new_http_client() as http:
+            client = WorkerClient(http, WORKER_TOKEN)
+            for text in "abc":
+                result = await client.invoke(url, ToolCall(**call("echo", text=text)), lambda _: None)
+                assert result.data["text"] == text
+    assert len(ports) == 3
+    assert len(set(ports)) == 1
+
+
+async def test_steps_share_a_connection(tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(write_script([rule("", answer("Fine."))]), "utf-8")
+    app, _ = create_planner_worker(ScriptedPlanner(checkpoint=script), SETTINGS)
+    server, ports = watched(app)
+    with server:
+        url = f"{server.url}/{PREFIX}"
+        wait_until_loaded(url)
+        request = PlannerRequest(messages=(ChatMessage(role="user", text="How is it?"),), correlation_id="request-1")
+        async with new_http_client() as http:
+            client = WorkerClient(http, WORKER_TOKEN)
+            for _ in range(3):
+                assert [event.type async for event in client.step(url, request)][-1] == "done"
+    assert len(ports) == 3
+    assert len(set(ports)) == 1
