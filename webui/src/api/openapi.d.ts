@@ -1048,6 +1048,27 @@ export interface components {
              */
             bottom: "R" | "L" | "A" | "P" | "S" | "I";
         };
+        /**
+         * ErrorEvent
+         * @description The stream ends before the response does: its caller may not watch it any more.
+         */
+        ErrorEvent: {
+            /** Sequence Number */
+            sequence_number: number;
+            /** At */
+            at: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "error";
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Param */
+            param: null;
+        };
         /** Evidence */
         Evidence: {
             /** Claims */
@@ -1843,7 +1864,7 @@ export interface components {
             /** Items */
             items: components["schemas"]["OutputItem"][];
         };
-        StreamEvent: components["schemas"]["ResponseEvent"] | components["schemas"]["ItemEvent"] | components["schemas"]["ThoughtsPartEvent"] | components["schemas"]["ThoughtsDelta"] | components["schemas"]["ThoughtsDone"] | components["schemas"]["ArgumentsDone"] | components["schemas"]["CallEvent"] | components["schemas"]["AnswerPartEvent"] | components["schemas"]["AnswerDelta"] | components["schemas"]["AnswerDone"];
+        StreamEvent: components["schemas"]["ResponseEvent"] | components["schemas"]["ItemEvent"] | components["schemas"]["ThoughtsPartEvent"] | components["schemas"]["ThoughtsDelta"] | components["schemas"]["ThoughtsDone"] | components["schemas"]["ArgumentsDone"] | components["schemas"]["CallEvent"] | components["schemas"]["AnswerPartEvent"] | components["schemas"]["AnswerDelta"] | components["schemas"]["AnswerDone"] | components["schemas"]["ErrorEvent"];
         /** SummaryText */
         SummaryText: {
             /**
