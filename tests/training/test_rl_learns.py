@@ -26,8 +26,8 @@ from mmedagent.training.rl.specialists import field_of
 from mmedagent.training.rl.world import Item, draw_world, read_world
 
 BASE, PLANNER = MODELS / "consultation" / "base", MODELS / "planner"
-MARGIN = 0.2
-TRAIN, HELD_OUT, STEPS = 192, 96, 32
+MARGIN = 0.4
+TRAIN, HELD_OUT, STEPS = 384, 128, 56
 TOKENS = 14
 
 
@@ -73,7 +73,7 @@ def test_triage_learns_from_rewards_alone(
     ]
     torch.manual_seed(seed)
     adapted = adapter_of(model, rank=32)
-    settings = GRPOSettings(batch=64, rate=2e-3, tokens=TOKENS)
+    settings = GRPOSettings(batch=96, rate=1e-3, tokens=TOKENS)
     train_grpo(adapted, processor, rows, settings, Step("triage", STEPS, 4e-3, 0.0), seed, tmp_path / "triage")
     after = accuracy(adapted)
     adapted.unload()
