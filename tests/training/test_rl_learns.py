@@ -62,9 +62,8 @@ def test_triage_learns_from_rewards_alone(
 
     def accuracy(network: Any) -> float:
         said = replies(network, processor, prompts, images["held out"], tokens=TOKENS)
-        return float(
-            np.mean([accuracy_reward(one, field_of(item)) for one, item in zip(said, questions["held out"], strict=True)])
-        )
+        fields = [field_of(item) for item in questions["held out"]]
+        return float(np.mean([accuracy_reward(one, field) for one, field in zip(said, fields, strict=True)]))
 
     before = accuracy(model)
     rows = [

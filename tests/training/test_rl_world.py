@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 
 from mmedagent.networks.consultation_net import load_consultation
+from mmedagent.networks.consultation_words import CERTAIN, UNSURE, heard
 from mmedagent.protocol.consultation import SPECIALTIES, read_reply
 from mmedagent.training.rl import world as worlds
 from mmedagent.training.rl.prompts import (
     clean_reply,
     following_reply,
-    heard,
     looking_reply,
     triage_reply,
 )
 from mmedagent.training.rl.specialists import (
-    CERTAIN,
     INSIDE,
     PANEL,
-    UNSURE,
     Opinion,
     accuracy,
     difficulty,

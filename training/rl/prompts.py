@@ -1,6 +1,7 @@
-"""What triage and attending physician read in the synthetic world, and the replies that teach them the form.
+"""What triage and attending physician read about the synthetic world, and the replies that teach them the form.
 
 The prompts of MMedAgent-RL are not public; these are our own, and short, so that a small model reads them quickly.
+Their words are in `networks/consultation_words.py`, which the consultation tool asks with, too.
 """
 
 from __future__ import annotations
@@ -8,34 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+from mmedagent.networks import consultation_words as words
 from mmedagent.protocol.consultation import LETTERS, SPECIALTIES, Reply, format_reply
-from mmedagent.training.rl.specialists import CONFIDENCES, Opinion, most_votes
+from mmedagent.training.rl.specialists import Opinion
 from mmedagent.training.rl.world import OPTIONS, Item
-
-IMAGE = "image"
-ALL_AGREE = "all agree"
-DIFFER = {how: f"they differ, the first is {how}" for how in CONFIDENCES}
 
 
 def kind(item: Item) -> str:
-    """What the case is: what kind of image, and what is asked. Whom to trust depends on both."""
-    return f"{item.modality}, {item.family}"
-
-
-def heard(opinions: Sequence[Opinion]) -> str:
-    """What opinions come to: that all agree, or how certain the one is whom triage called."""
-    return ALL_AGREE if most_votes(opinions) == len(opinions) else DIFFER[opinions[0].confidence]
+    """What the case is: what kind of image, and what is asked."""
+    return words.kind_of(item.modality, item.family)
 
 
 def triage_prompt(item: Item) -> str:
     """Asks for one of the specialties."""
-    return f"{item.question}\nWhich specialist should see this?"
+    return words.triage_prompt(item.question)
 
 
 def attending_prompt(item: Item, opinions: Sequence[Opinion] = ()) -> str:
     """Asks for an option; each opinion has a line, and so has what they come to. Without opinions: a plain question."""
-    said = [f"{one.specialist} ({LETTERS[one.choice]}) {one.confidence}" for one in opinions]
-    return "\n".join([item.asked, *said, *([heard(opinions)] if opinions else [])])
+    return words.attending_prompt(item.question, item.options, opinions)
 
 
 def triage_reply(item: Item, specialty: str) -> str:
@@ -48,14 +40,14 @@ def looking_reply(item: Item) -> str:
 
     To look is a word of its own, as each specialist is: so it is decided before what the image shows, and not with it.
     """
-    seen = f"{kind(item)}\n{IMAGE}\n{item.options[item.answer]} ({item.letter})"
-    return format_reply(Reply(seen, item.letter))
+    seen = words.lettered(item.options[item.answer], item.answer)
+    return format_reply(Reply(f"{kind(item)}\n{words.IMAGE}\n{seen}", item.letter))
 
 
 def following_reply(item: Item, one: Opinion) -> str:
     """Says what the case is, whom to follow, then what that one says, right or wrong."""
-    letter = LETTERS[one.choice]
-    return format_reply(Reply(f"{kind(item)}\n{one.specialist} ({letter})", letter))
+    said = words.lettered(one.specialist, one.choice)
+    return format_reply(Reply(f"{kind(item)}\n{said}", LETTERS[one.choice]))
 
 
 def clean_reply(item: Item, opinions: Sequence[Opinion], random: Random) -> str:
@@ -68,26 +60,24 @@ def any_specialty(random: Random) -> str:
     return random.choice(SPECIALTIES)
 
 
-def messages(prompt: str) -> list[dict[str, object]]:
-    """A conversation with one image and the prompt, as processors and TRL take it."""
-    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
-
-
 def vocabulary_texts(items: Sequence[Item]) -> list[str]:
     """What the panel may read or write about questions like these, every option and opinion with every letter."""
     names = {name for item in items for name in item.options}
-    said = [f"{name} ({letter})" for name in sorted({*names, *SPECIALTIES}) for letter in LETTERS[:OPTIONS]]
-    sure = [f"{name} ({letter}) {how}" for name in SPECIALTIES for letter in LETTERS[:OPTIONS] for how in CONFIDENCES]
+    said = [words.lettered(name, place) for name in sorted({*names, *SPECIALTIES}) for place in range(OPTIONS)]
+    sure = [
+        f"{words.lettered(name, place)} {how}"
+        for name in SPECIALTIES
+        for place in range(OPTIONS)
+        for how in words.CONFIDENCES
+    ]
     asked = [text for item in items for text in (triage_prompt(item), attending_prompt(item), kind(item))]
-    return [
+    fixed = [
         "USER: ",
         "ASSISTANT: ",
-        IMAGE,
-        ALL_AGREE,
-        *DIFFER.values(),
+        words.IMAGE,
+        words.ALL_AGREE,
+        *words.DIFFER.values(),
         *SPECIALTIES,
         *LETTERS[:OPTIONS],
-        *said,
-        *sure,
-        *asked,
     ]
+    return [*fixed, *said, *sure, *asked]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmedagent.networks.consultation_words import CERTAIN, UNSURE
 from mmedagent.protocol.consultation import SPECIALTIES
 from mmedagent.training.rl.world import Item
 
@@ -38,7 +39,6 @@ SHARES = {"plain": 0.28, "usual": 0.57, "misleading": 0.15}
 LURED = 0.5
 """How often a wrong opinion is the lure."""
 
-CONFIDENCES = CERTAIN, UNSURE = ("certain", "unsure")
 _CERTAIN_RIGHT, _CERTAIN_WRONG, _CERTAIN_OUTSIDE = 0.9, 0.2, 0.85
 
 
@@ -95,13 +95,8 @@ def panel(item: Item, chosen: str) -> tuple[Opinion, ...]:
 
 def majority(opinions: Sequence[Opinion]) -> int:
     """The option with the most votes; with several, what the specialist whom triage chose says among these."""
-    votes, most = Counter(one.choice for one in opinions), most_votes(opinions)
-    return next(one.choice for one in opinions if votes[one.choice] == most)
-
-
-def most_votes(opinions: Sequence[Opinion]) -> int:
-    """How many name the option that most name."""
-    return max(Counter(one.choice for one in opinions).values())
+    votes = Counter(one.choice for one in opinions)
+    return next(one.choice for one in opinions if votes[one.choice] == max(votes.values()))
 
 
 def _random(words: str) -> np.random.Generator:

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmedagent.networks.consultation_words import messages
 from mmedagent.training.feed import optimizer_of, set_rate
-from mmedagent.training.rl.prompts import messages
 from mmedagent.training.sft.tokens import IGNORED
 
 CLIP, WARM_UP, DECAY = 1.0, 20, 0.01

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -19,22 +18,20 @@ from mmedagent.networks.consultation_net import (
     load_consultation,
     save_consultation,
 )
+from mmedagent.networks.consultation_words import ALL_AGREE, CERTAIN, DIFFER, UNSURE, heard
 from mmedagent.training.rl.budgets import Budget
 from mmedagent.training.rl.prompts import (
-    ALL_AGREE,
-    DIFFER,
     any_specialty,
     attending_prompt,
     following_reply,
-    heard,
     looking_reply,
     triage_prompt,
     triage_reply,
     vocabulary_texts,
 )
-from mmedagent.training.rl.specialists import CERTAIN, UNSURE, panel
+from mmedagent.training.rl.specialists import panel
 from mmedagent.training.rl.supervised import Lesson, batch_of, fit, in_rounds
-from mmedagent.training.rl.world import Item, pictures, read_world
+from mmedagent.training.rl.world import Item, pictures, read_world, shuffled
 
 TRIAGE_SHARE, ALONE_SHARE = 0.1, 0.2
 """Of the warm start: lessons for triage, and those without opinions."""
@@ -87,7 +84,7 @@ class World:
 
 
 def _warm_lesson(item: Item, place: int, random: Random) -> Lesson:
-    item, draw = _shuffled(item, random), random.random()
+    item, draw = shuffled(item, random), random.random()
     if draw < TRIAGE_SHARE:
         return Lesson(triage_prompt(item), triage_reply(item, any_specialty(random)), place)
     if draw < TRIAGE_SHARE + ALONE_SHARE:
@@ -96,13 +93,6 @@ def _warm_lesson(item: Item, place: int, random: Random) -> Lesson:
     looks = random.random() < LOOK_SHARES[heard(opinions)]
     reply = looking_reply(item) if looks else following_reply(item, random.choice(opinions))
     return Lesson(attending_prompt(item, opinions), reply, place)
-
-
-def _shuffled(item: Item, random: Random) -> Item:
-    """The question with its options in another order."""
-    order = random.sample(range(len(item.options)), len(item.options))
-    options = tuple(item.options[place] for place in order)
-    return replace(item, options=options, answer=order.index(item.answer), lure=order.index(item.lure))
 
 
 def told(name: str) -> Callable[[int, float], None]:

@@ -12,13 +12,15 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmedagent.networks.consultation_words import LINES
 from mmedagent.networks.glance import GLANCE_SIZE
 from mmedagent.protocol.consultation import LETTERS
 from mmedagent.training.phantoms import generate
@@ -27,7 +29,7 @@ from mmedagent.training.phantoms.base import Mask, Phantom
 WORLD_SEED = 71_127
 """First word of the seeds of the committed world. Trials of settings use another, 60,606; tests use small ones."""
 
-DRAWN_SIZE, OPTIONS, TRIES = 192, 4, 400
+DRAWN_SIZE, OPTIONS, TRIES = 192, LINES, 400
 SPLITS = {"warm": 2_400, "train": 5_000, "test": 1_200, "outside": 600}
 """Questions of each split: for the warm start, for GRPO and SFT, held out, and of a modality never trained on."""
 
@@ -101,13 +103,6 @@ class Item:
     @property
     def letter(self) -> str:
         return LETTERS[self.answer]
-
-    @property
-    def asked(self) -> str:
-        """The question and its options, a line each."""
-        return "\n".join(
-            [self.question, *(f"{option} ({LETTERS[place]})" for place, option in enumerate(self.options))]
-        )
 
     def picture(self) -> Image.Image:
         """The image in RGB, 128 x 128 pixels."""
@@ -215,6 +210,13 @@ _ASKS: dict[str, Callable[[np.random.Generator, Phantom], _Asked | None]] = {
     "finding": _finding,
     "size": _size,
 }
+
+
+def shuffled(item: Item, random: Random) -> Item:
+    """The question with its options in another order."""
+    order = random.sample(range(len(item.options)), len(item.options))
+    options = tuple(item.options[place] for place in order)
+    return replace(item, options=options, answer=order.index(item.answer), lure=order.index(item.lure))
 
 
 def write_world(items: Sequence[Item], path: Path) -> str:
