@@ -35,13 +35,18 @@ if TYPE_CHECKING:
 
 READY_S = 300.0
 POLL_S = 0.2
+OTHERWISE_MEASURED = frozenset({"consultation"})
+"""Only measured by name: who sits on a panel, and what it can be asked, is the profile's and not the card's."""
+
 PHANTOMS = 4
 """Pictures of each modality."""
 
 
 def tools(
     profile: ProfileName = "embedded",
-    only: Annotated[list[str] | None, typer.Option(help="A tool to measure; may be repeated. All by default.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A tool to measure; may be repeated. All but consultation by default.")
+    ] = None,
     calls: Annotated[int, typer.Option(min=2, help="Calls of a caller who is alone.")] = 30,
     size: Annotated[int, typer.Option(min=32, help="Side of the pictures in pixels.")] = 512,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
@@ -51,7 +56,8 @@ def tools(
     loaded = load_profile(profile)
     console, load = Console(), os.getloadavg()[0]
     with TemporaryDirectory(prefix="mmedagent-bench-") as folder, Progress(console=Console(stderr=True)) as progress:
-        rows = _measure(loaded, profile, only or list(loaded.tools), calls, size, device, Path(folder), progress)
+        names = only or [name for name in loaded.tools if name not in OTHERWISE_MEASURED]
+        rows = _measure(loaded, profile, names, calls, size, device, Path(folder), progress)
     _show(console, rows)
     console.print(f"load before and after: {load:.1f}, {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if json_file:

@@ -115,7 +115,7 @@ def look(model: Model) -> ModelCheck:
         return _nothing(model, error.sentences)
     if described is None:
         return _nothing(model)
-    files = tuple(_seen(one) for one in described.files)
+    files = tuple(_seen(model, one) for one in described.files)
     return _nothing(model).model_copy(update={"network": described.network, "files": files})
 
 
@@ -127,7 +127,7 @@ def check(model: Model, advance: Callable[[int], None]) -> ModelCheck:
         return _nothing(model, error.sentences)
     if described is None:
         return _nothing(model)
-    files = tuple(_hashed(one, model.reference in DESCRIPTIONS, advance) for one in described.files)
+    files = tuple(_hashed(model, one, advance) for one in described.files)
     found = _nothing(model).model_copy(update={"network": described.network, "files": files})
     problem = next((one.problem for one in files if one.problem is not None), None)
     if problem is not None:
@@ -176,7 +176,7 @@ def _whatever_loads(model: Model, folder: Path) -> Architecture:
     from mmedagent.networks.architectures import Architecture, WeightFile
     from mmedagent.networks.layouts import read_layout
 
-    weights = sorted(path for path in folder.iterdir() if path.suffix in {".safetensors", *ARCHIVES})
+    weights = sorted(path for path in folder.rglob("*") if path.suffix in {".safetensors", *ARCHIVES})
 
     def fit() -> int:
         if sum(path.stat().st_size for path in weights) > SMALL_BYTES:
@@ -188,26 +188,33 @@ def _whatever_loads(model: Model, folder: Path) -> Architecture:
     return Architecture("loaded as it is", tuple(WeightFile(path, None) for path in weights), fit)
 
 
-def _seen(file: WeightFile) -> FileCheck:
+def _seen(model: Model, file: WeightFile) -> FileCheck:
     path, pin = file
     size = path.stat().st_size if path.is_file() else 0
     digest = pin or (_hash(path) if path.is_file() and size <= SMALL_BYTES else None)
-    return FileCheck(file=path.name, bytes=size, sha256=digest, pinned=pin is not None)
+    return FileCheck(file=_name(model, path), bytes=size, sha256=digest, pinned=pin is not None)
 
 
-def _hashed(file: WeightFile, must_be_pinned: bool, advance: Callable[[int], None]) -> FileCheck:
+def _hashed(model: Model, file: WeightFile, advance: Callable[[int], None]) -> FileCheck:
     path, pin = file
-    found = FileCheck(file=path.name, bytes=0, sha256=None, pinned=pin is not None)
+    found = FileCheck(file=_name(model, path), bytes=0, sha256=None, pinned=pin is not None)
     if not path.is_file():
         return found.model_copy(update={"problem": _Wrong(f"There is no file {path}", GET_FOLDER).sentences})
     digest: str | None = _hash(path, advance) if _is_hashed(file) else None
     wrong: _Wrong | None = None
     if pin is not None and digest != pin:
         wrong = _Wrong(f"{path.name} is not the pinned file: its sha256 is {digest}, the pin is {pin}", GET_FILE)
-    elif pin is None and must_be_pinned and path.suffix in ARCHIVES:
+    elif pin is None and model.reference in DESCRIPTIONS and path.suffix in ARCHIVES:
         wrong = _Wrong(f"{path.name} is a torch archive, which is read only with a pin", PIN.format(digest=digest))
     problem = wrong.sentences if wrong is not None else None
     return found.model_copy(update={"bytes": path.stat().st_size, "sha256": digest, "problem": problem})
+
+
+def _name(model: Model, path: Path) -> str:
+    """The file by its place in the model's folder, since several folders of one may have files of the same name."""
+    if model.folder is None or not path.is_relative_to(model.folder):
+        return path.name
+    return path.relative_to(model.folder).as_posix()
 
 
 def _is_hashed(file: WeightFile) -> bool:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mmedagent.cli.train_asks import asks
-from mmedagent.cli.train_consultation import attending, consultation, triage
+from mmedagent.cli.train_consultation import attending, consultation, panel, triage
 from mmedagent.cli.train_tools import add_tool
 from mmedagent.protocol.errors import NotFoundError
 
@@ -30,6 +30,7 @@ app.command()(add_tool)
 app.command()(triage)
 app.command()(attending)
 app.command()(consultation)
+app.command()(panel)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file of the run: docs/training.md.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Folder of the run, before the file's.")]

@@ -1,4 +1,4 @@
-"""`mmedagent train triage`, `attending` and `consultation`: reinforcement learning of the consultation panel."""
+"""`mmedagent train triage`, `attending`, `consultation` and `panel`: training of the consultation panel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmedagent.cli.paths import MODELS
-from mmedagent.protocol.errors import ConflictError, InvalidRequestError
+from mmedagent.protocol.errors import ConflictError, InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from mmedagent.training.rl.grpo import GRPOSettings
@@ -116,13 +116,35 @@ def consultation(
 ) -> None:
     """Run all of the consultation's training in the synthetic world. What is there already is not made again."""
     from mmedagent.training.rl.budgets import Budget
-    from mmedagent.training.rl.pipeline import SeedRun, World
+    from mmedagent.training.rl.pipeline import SeedRun
+    from mmedagent.training.rl.warm_start import World
 
     _quiet(threads)
     world = World(output, MODELS / "planner", Budget())
     for one in seed or [0]:
         SeedRun(world, one).run(ablations)
     typer.echo(f"{output}: mmedagent evaluate consultation {output} makes the table.")
+
+
+def panel(
+    runs: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `train consultation` filled.")],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder of the panel.")] = MODELS
+    / "consultation",
+    seed: Annotated[int, typer.Option(min=0, help="Whose triage and attending physician are taken.")] = 0,
+    threads: Threads = 2,
+) -> None:
+    """Make the folder of the demonstration panel from a finished run, and train its specialists."""
+    from mmedagent.training.rl.budgets import Budget
+    from mmedagent.training.rl.embedded import make_panel, missing
+    from mmedagent.training.rl.warm_start import World
+
+    if lacking := missing(runs, seed):
+        raise NotFoundError(f"{runs} lacks {', '.join(lacking)}. `mmedagent train consultation` makes them.")
+    _quiet(threads)
+    planner = MODELS / "planner"
+    typer.echo("| specialist | questions of its field | base, % right | specialist, % right |\n|---|---|---|---|")
+    for one in make_panel(World(runs, planner, Budget()), seed, planner, output):
+        typer.echo(f"| {one.specialty} | {one.questions} | {100 * one.base:.0f} | {100 * one.specialist:.0f} |")
 
 
 def _ready(output: Path, threads: int) -> None:

@@ -78,8 +78,8 @@ def test_whole_checkpoints_pass(intact: Path) -> None:
         "problem": None,
     }
     shards = [one["file"] for one in checked["planner"]["files"]]
-    assert shards == [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)] + [
-        "adapter_model.safetensors"
+    assert shards == [f"base/model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)] + [
+        "adapter/adapter_model.safetensors"
     ]
     assert all(one["sha256"] is None for one in checked["planner"]["files"])
 

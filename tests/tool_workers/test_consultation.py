@@ -97,6 +97,24 @@ def test_each_doctor_gets_its_own_task(tmp_path: Path) -> None:
         assert all(task.case.image == call.image for task in doctor.tasks)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "fields"),
+    [
+        ("pathologist", ["radiologist", "surgeon", "oncologist", "pathologist"]),
+        ("dermatologist", ["radiologist", "pathologist", "surgeon", "dermatologist"]),
+        ("radiologist", ["radiologist 1", "surgeon", "oncologist", "radiologist 2"]),
+    ],
+)
+def test_a_seat_for_another_specialty_gets_the_next_that_nobody_has(
+    tmp_path: Path, chosen: str, fields: list[str]
+) -> None:
+    doctors = speakers(says(because("A")), says(because("A")), triage=says(because(chosen)))
+    named = ("radiologist", "another", "another")
+    seats = [f'[[specialists]]\nbackend = "s1"\nspecialty = "{name}"\n' for name in named]
+    data = ask(tmp_path, doctors, case(), "".join(seats))
+    assert [one["specialist"] for one in data["opinions"]] == fields
+
+
 def test_an_open_question_is_compared_by_its_words(tmp_path: Path) -> None:
     doctors = speakers(
         says(because("Pleural effusion")),
@@ -339,7 +357,7 @@ BACKEND = '[backends.default]\nkind = "completion"\n'
         ("colour = 1", "colour"),
         ("specialists = []", "specialists"),
         ('[triage]\nbackend = "nobody"', "no backend nobody; there is: default"),
-        ('[backends.default]\nkind = "oracle"', "no kind of doctor 'oracle'; there is: completion, endpoint"),
+        ('[backends.default]\nkind = "oracle"', "no kind of doctor 'oracle'; there is: completion, embedded, endpoint"),
         ('[backends.default]\nurl = "x"', "no kind of doctor None"),
         ('[backends.default]\nkind = "completion"\nmood = "bad"', "mood"),
         ('[backends.default]\nkind = "endpoint"\nmodel = "m"', "url"),

@@ -19,10 +19,11 @@ from mmedagent.networks.consultation_net import load_consultation
 from mmedagent.training.rl.answering import replies
 from mmedagent.training.rl.budgets import Budget
 from mmedagent.training.rl.grpo import HISTORY, GRPOSettings, Rollout, Step, adapter_of, train_grpo
-from mmedagent.training.rl.pipeline import ANSWERS, FULL, TRIAGE_FILE, SeedRun, World, triage_accuracy
+from mmedagent.training.rl.pipeline import ANSWERS, FULL, TRIAGE_FILE, SeedRun, triage_accuracy
 from mmedagent.training.rl.prompts import triage_prompt
 from mmedagent.training.rl.rewards import accuracy_reward
 from mmedagent.training.rl.specialists import field_of
+from mmedagent.training.rl.warm_start import World
 from mmedagent.training.rl.world import Item, draw_world, read_world
 
 BASE, PLANNER = MODELS / "consultation" / "base", MODELS / "planner"

@@ -130,11 +130,9 @@ class Consultation:
         """The opinions of those who answered in time, in the order of their seats, as are those who did not."""
         left_s = self._call.remaining_s * (1 - ATTENDING_SHARE)
         limit_s = min(self._settings.deadlines.opinion_s, left_s)
-        seats = list(zip(_names(self._settings.specialists, specialty), self._settings.specialists, strict=True))
-        asking = [
-            partial(self._opinion, name, seat, seat.specialty or specialty, limit_s, place)
-            for place, (name, seat) in enumerate(seats)
-        ]
+        fields = self._settings.specialties(specialty)
+        seats = list(zip(_names(self._settings.specialists, fields), self._settings.specialists, fields, strict=True))
+        asking = [partial(self._opinion, *seat, limit_s, place) for place, seat in enumerate(seats)]
         given: dict[int, Opinion] = {}
         missed: dict[int, Absence] = {}
         told: list[str] = []
@@ -227,9 +225,9 @@ def fallback_specialty(image: ImageRef | None) -> str:
     return FALLBACKS.get(image.modality or "", "radiologist") if image else "radiologist"
 
 
-def _names(seats: Sequence[Seat], specialty: str) -> list[str]:
+def _names(seats: Sequence[Seat], specialties: Sequence[str]) -> list[str]:
     """What the specialists are called: their own name, or their specialty, numbered where several share it."""
-    plain = [seat.name or seat.specialty or specialty for seat in seats]
+    plain = [seat.name or specialty for seat, specialty in zip(seats, specialties, strict=True)]
     return [
         name if plain.count(name) == 1 else f"{name} {plain[: place + 1].count(name)}"
         for place, name in enumerate(plain)

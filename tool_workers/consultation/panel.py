@@ -6,12 +6,12 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mmedagent.protocol.completion import MAX_COMPLETION_TOKENS, Temperature
-from mmedagent.protocol.consultation import Specialty
+from mmedagent.protocol.consultation import SPECIALTIES, Specialty
 from mmedagent.protocol.errors import CheckpointError
 from mmedagent.serving.blobs import sha256_of
 from mmedagent.tool_workers.consultation.doctors import Doctor, Manner
@@ -22,13 +22,26 @@ from mmedagent.tool_workers.consultation.waiting import Threads
 PANEL_FILE = "panel.toml"
 MAX_PANEL_BYTES = 1 << 18
 DEFAULT = "default"
+ANOTHER = "another"
 MakeDoctor = Callable[[dict[str, Any], Path, Prompts], Doctor]
 """Makes a doctor from a table of panel.toml without its `kind`, the folder of the file, and the prompts. Loads nothing.
 
 Raises pydantic's `ValidationError` for a table that is not right.
 """
 
-KINDS: Mapping[str, MakeDoctor] = {"completion": completion_doctor, "endpoint": endpoint_doctor}
+
+def _embedded(table: dict[str, Any], folder: Path, _: Prompts) -> Doctor:
+    # Panels of language models need no torch.
+    from mmedagent.tool_workers.consultation.embedded import embedded_doctor
+
+    return embedded_doctor(table, folder)
+
+
+KINDS: Mapping[str, MakeDoctor] = {
+    "completion": completion_doctor,
+    "embedded": _embedded,
+    "endpoint": endpoint_doctor,
+}
 """The kinds of doctors that a panel.toml can name."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\r\n]+$")]
@@ -64,10 +77,11 @@ class Attending(Role):
 
 
 class Seat(Role):
-    """A specialist. Without `specialty` it speaks for the one that triage chose; without `name` that is its name."""
+    """A specialist. Without `specialty` it speaks for the one that triage chose, and as `another` for one that no other
+    seat speaks for; without `name` that is its name."""
 
     name: Name | None = None
-    specialty: Specialty | None = None
+    specialty: Specialty | Literal["another"] | None = None
 
 
 class Deadlines(_Table):
@@ -89,6 +103,15 @@ class PanelSettings(_Table):
     attending: Attending = Attending(max_tokens=1_024)
     deadlines: Deadlines = Deadlines()
     prompts: Annotated[dict[Name, PromptText], Field(max_length=32)] = Field(default_factory=dict)
+
+    def specialties(self, chosen: str) -> list[str]:
+        """What each seat speaks for when triage chose that: `another` is the next in the list that no seat has."""
+        named = {seat.specialty or chosen for seat in self.specialists}
+        start = SPECIALTIES.index(chosen)
+        free = iter([one for one in (*SPECIALTIES[start:], *SPECIALTIES[:start]) if one not in named])
+        return [
+            next(free, chosen) if seat.specialty == ANOTHER else seat.specialty or chosen for seat in self.specialists
+        ]
 
     @model_validator(mode="after")
     def _backends_are_there(self) -> PanelSettings:
