@@ -39,6 +39,15 @@ export const EXAMPLE_STUDIES: readonly ExampleStudy[] = [
     box: null,
   },
   {
+    title: "Chest, a panel",
+    modality: "X-ray",
+    file: "chest-xray.png",
+    url: chestXray,
+    question: "Ask the panel which finding is shown.",
+    tools: ["consultation"],
+    box: null,
+  },
+  {
     title: "Heart",
     modality: "Ultrasound",
     file: "heart-ultrasound.png",
