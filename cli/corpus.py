@@ -98,7 +98,8 @@ def search(
     """Show the passages that the retrieval tool would quote."""
     hits = _search(_corpora(data_dir), question, name, top_k)
     if as_json:
-        typer.echo(json.dumps({"passages": [asdict(hit) for hit in hits]}, indent=2, ensure_ascii=False))
+        passages = [{name: value for name, value in asdict(hit).items() if name != "document"} for hit in hits]
+        typer.echo(json.dumps({"passages": passages}, indent=2, ensure_ascii=False))
         return
     for hit in hits:
         text = Text(hit.text)

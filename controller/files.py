@@ -6,7 +6,7 @@ import asyncio
 import mimetypes
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -119,9 +119,13 @@ class Files:
         row = await self.get(owner, file_id)
         async with self._changing:
             orphans = await self._database.write(lambda session: repository.delete_file(session, owner, file_id))
-            for sha256 in orphans:
-                await asyncio.to_thread(self._blobs.path(sha256).unlink, missing_ok=True)
+            await self.discard(orphans)
             self.frames.forget(row.source_sha256)
+
+    async def discard(self, orphans: Sequence[str]) -> None:
+        """Delete blobs that nothing needs any more."""
+        for sha256 in orphans:
+            await asyncio.to_thread(self._blobs.path(sha256).unlink, missing_ok=True)
 
     def path(self, sha256: str) -> Path:
         return self._blobs.path(sha256)

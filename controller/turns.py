@@ -107,9 +107,7 @@ class Turns:
             reused=question.reused,
             earlier=earlier,
         )
-        live = LiveTurn(
-            question.owner, started, lambda event: self._keep(question, turn.turn_id, event), question.background
-        )
+        live = LiveTurn(question.owner, started, lambda event: self._keep(question, turn, event), question.background)
         if question.store:
             self._database.post(lambda session: _open_turn(session, question, started, live.created_at))
         stored = live.start(self._run(turn, live))
@@ -141,13 +139,16 @@ class Turns:
             seconds = round(time.perf_counter() - started, 4)
             log.info("turn", extra={"turn_id": turn.turn_id, "outcome": outcome, "seconds": seconds})
 
-    def _keep(self, question: Question, turn_id: str, stored: StoredEvent) -> asyncio.Future[None] | None:
+    def _keep(self, question: Question, turn: TurnInput, stored: StoredEvent) -> asyncio.Future[None] | None:
         event = stored.event
         outcome = event.outcome if isinstance(event, CallEnded) else None
-        made = ArtifactRow.of_result(question.owner, outcome) if isinstance(outcome, ToolResult) else []
+        conversation_id = turn.conversation_id if question.store else None
+        made = (
+            ArtifactRow.of_result(question.owner, outcome, conversation_id) if isinstance(outcome, ToolResult) else []
+        )
         if not question.store and not made:
             return None
-        return self._database.post(lambda session: _keep_event(session, question, turn_id, stored, made))
+        return self._database.post(lambda session: _keep_event(session, question, turn.turn_id, stored, made))
 
 
 def new_conversation_id() -> str:

@@ -41,7 +41,7 @@ TOWER_WIDTH = 320
 WEIGHTS, TOWER = "model.safetensors", "vision_tower."
 HEAD, EMBEDDINGS = "lm_head.weight", "model.language_model.embed_tokens.weight"
 REMEMBERED = 16_384
-"""Images whose features a tower keeps: it is frozen, and training shows each image to it many times."""
+"""Images whose features a tower keeps at first: it is frozen, and training shows each image to it many times."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
@@ -73,6 +73,7 @@ class GlanceTower(PreTrainedModel):  # type: ignore[misc]
         super().__init__(config)
         net = GlanceNet({})
         self.stem, self.blocks, self.norm = net.stem, net.blocks, net.norm
+        self.remembered = REMEMBERED
         self._known: OrderedDict[bytes, Tensor] = OrderedDict()
         self.requires_grad_(False)
         self.post_init()
@@ -88,7 +89,7 @@ class GlanceTower(PreTrainedModel):  # type: ignore[misc]
         tokens = torch.stack([found[key] for key in keys])
         for key in new:
             self._known[key] = found[key].half().cpu()
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > self.remembered:
             self._known.popitem(last=False)
         return BaseModelOutputWithPooling(last_hidden_state=tokens, hidden_states=(tokens,))
 

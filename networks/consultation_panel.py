@@ -28,6 +28,9 @@ from mmedagent.protocol.consultation import SPECIALTIES
 
 BASE, ADAPTERS = "base", "adapters"
 TRIAGE, ATTENDING = "triage", "attending"
+REMEMBERED = 64
+"""Images whose features are kept: all doctors of a panel look at the same one."""
+
 ROLES = (TRIAGE, ATTENDING, *SPECIALTIES)
 ADAPTER_FILES = ADAPTER_WEIGHTS, ADAPTER_CONFIG = ("adapter_model.safetensors", "adapter_config.json")
 
@@ -124,6 +127,7 @@ def load_panel_network(folder: Path, planner: Path) -> PanelNetwork:
     if glance.config.sha256 != questions.tower_sha256:
         raise CheckpointError("the consultation was trained on another image tower than that of the planner's folder")
     model, processor = load_consultation(folder / BASE, planner)
+    model.model.vision_tower.remembered = REMEMBERED
     return PanelNetwork(questions, glance, _adapted(model, folder / ADAPTERS), processor)
 
 

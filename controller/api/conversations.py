@@ -18,7 +18,6 @@ from mmedagent.controller.record import RecordedTurn, recorded_turns
 from mmedagent.controller.store import repository
 from mmedagent.controller.store.models import ConversationRow
 from mmedagent.controller.turns import new_conversation, new_conversation_id
-from mmedagent.protocol.errors import NotFoundError
 from mmedagent.protocol.events import CallEnded, CallStarted
 from mmedagent.protocol.types import Identifier, WireType
 
@@ -104,11 +103,10 @@ def conversation_routes(services: Services) -> APIRouter:
 
     @router.delete("/{conversation_id}")
     async def delete(conversation_id: Identifier, owner: Annotated[str, Depends(services.owner)]) -> Deleted:
-        gone = await services.database.write(
+        orphans = await services.database.write(
             lambda session: repository.delete_conversation(session, owner, conversation_id)
         )
-        if not gone:
-            raise NotFoundError(f"There is no conversation {conversation_id}.")
+        await services.files.discard(orphans)
         return Deleted(id=conversation_id, object="conversation.deleted")
 
     return router

@@ -125,13 +125,13 @@ def _fields(row: Base) -> dict[str, Any]:
 def _pictures(
     session: Session, blobs: FolderBlobStore, owner: str, files: Sequence[FileRow], results: Sequence[ToolResult]
 ) -> list[Picture]:
-    """The frames and the artifacts that are still there, each once."""
+    """The frames and the pictures that tools made that are still there, each once; quoted texts are not passed on."""
     frames = dict.fromkeys((row.frame_sha256, row.source_sha256) for row in files)
     made: dict[tuple[str, str], None] = {}
     for one in results:
         source, frame = [*one.provenance.input_sha256, "", ""][:2]
         frames |= {(frame, source): None} if frame else {}
-        made |= dict.fromkeys((artifact.sha256, source) for artifact in one.artifacts)
+        made |= dict.fromkeys((artifact.sha256, source) for artifact in one.artifacts if artifact.kind != "text")
     pictures = (_picture(session, blobs, owner, key, key in frames) for key in frames | made)
     return [picture for picture in pictures if picture]
 

@@ -33,11 +33,11 @@ class FileRow(Base):
 
 
 class ArtifactRow(Base):
-    """A blob that its owner may read: a display frame, a mask, an overlay.
+    """A blob that its owner may read: a display frame, a mask, an overlay, a text that a passage was taken from.
 
-    `source_sha256` is the stored file that it shows or was made from, with which it is deleted; empty where there is
-    none. Slices of two files may look the same: then the blob has a row for each file. A frame has its `slice`, what a
-    tool made has the `frame_sha256` of the frame that it was made from.
+    `source_sha256` is the stored file that it shows or was made from, with which it is deleted; of a text it is the
+    conversation that quotes it. Slices of two files may look the same: then the blob has a row for each file. A frame
+    has its `slice`, what a tool made has the `frame_sha256` of the frame that it was made from.
     """
 
     __tablename__ = "artifacts"
@@ -72,10 +72,18 @@ class ArtifactRow(Base):
         )
 
     @classmethod
-    def of_result(cls, owner: str, result: ToolResult) -> list[ArtifactRow]:
-        """What a tool made, from the image that it names among its inputs: first the stored file, then the frame."""
+    def of_result(cls, owner: str, result: ToolResult, conversation_id: str | None = None) -> list[ArtifactRow]:
+        """What a tool made, from the image that it names among its inputs: first the stored file, then the frame.
+
+        A text that was quoted belongs to the conversation, and is not kept without one.
+        """
         source, frame = [*result.provenance.input_sha256, None, None][:2]
-        return [cls.of(owner, one.sha256, one.media_type, source, frame_sha256=frame) for one in result.artifacts]
+        made = [one for one in result.artifacts if one.kind != "text"]
+        quoted = [one for one in result.artifacts if one.kind == "text" and conversation_id is not None]
+        return [
+            *(cls.of(owner, one.sha256, one.media_type, source, frame_sha256=frame) for one in made),
+            *(cls.of(owner, one.sha256, one.media_type, conversation_id) for one in quoted),
+        ]
 
 
 class ConversationRow(Base):

@@ -111,9 +111,16 @@ def conversations_of(session: Session, owner: str, query: str = "") -> Sequence[
     return session.scalars(rows.order_by(ConversationRow.created_at.desc()).limit(MAX_ROWS)).all()
 
 
-def delete_conversation(session: Session, owner: str, conversation_id: str) -> bool:
-    gone = sa.delete(ConversationRow).where(ConversationRow.owner == owner, ConversationRow.id == conversation_id)
-    return session.scalar(gone.returning(ConversationRow.id)) is not None
+def delete_conversation(session: Session, owner: str, conversation_id: str) -> list[str]:
+    """Delete a conversation with the texts that it quotes.
+
+    Returns the blobs that nothing of anybody needs any more. Raises `NotFoundError`.
+    """
+    session.delete(conversation_of(session, owner, conversation_id))
+    session.flush()
+    quoted = sa.delete(ArtifactRow).where(ArtifactRow.owner == owner, ArtifactRow.source_sha256 == conversation_id)
+    blobs = session.scalars(quoted.returning(ArtifactRow.sha256)).all()
+    return [sha256 for sha256 in sorted(blobs) if not _used(session, sha256)]
 
 
 def turn_of(session: Session, owner: str, turn_id: str) -> TurnRow:

@@ -138,10 +138,11 @@ async def test_nobody_deletes_what_is_not_theirs(database: Database, tmp_path: P
     before = counts(tmp_path / "test.sqlite")
     with pytest.raises(NotFoundError):
         await database.write(lambda session: repository.delete_file(session, OTHER, "file-1"))
-    assert not await database.write(lambda session: repository.delete_conversation(session, OTHER, "conv_1"))
+    with pytest.raises(NotFoundError):
+        await database.write(lambda session: repository.delete_conversation(session, OTHER, "conv_1"))
     assert counts(tmp_path / "test.sqlite") == before
     assert await database.write(lambda session: repository.delete_file(session, OWNER, "file-1")) == [SHA]
-    assert await database.write(lambda session: repository.delete_conversation(session, OWNER, "conv_1"))
+    assert await database.write(lambda session: repository.delete_conversation(session, OWNER, "conv_1")) == []
     assert set(counts(tmp_path / "test.sqlite").values()) == {0}
 
 

@@ -24,7 +24,7 @@ def area(pixels: int, mm2: float | None) -> str:
 
 def shows(probability: float) -> bool:
     """Whether it is more than 0 in whole per cent."""
-    return probability >= 0.005
+    return f"{probability:.0%}" != "0%"
 
 
 def box(corners: Sequence[float]) -> str:
