@@ -41,5 +41,5 @@ createRoot(root).render(
   </StrictMode>,
 );
 
-followAddress(store, actions);
+followAddress(store, actions, window);
 await actions.connect();

@@ -2,6 +2,7 @@ import { useEffect, useState, type CSSProperties, type DragEvent, type MouseEven
 import { isRunning, turnsOf } from "../state/app";
 import { useApp, useAppState } from "../view/context";
 import { droppedFiles } from "../view/files";
+import { isStopKey } from "../view/keys";
 import { Composer } from "./Composer";
 import { KeyDialog } from "./KeyDialog";
 import { Notice } from "./Notice";
@@ -108,7 +109,7 @@ function useStopOnEscape(): void {
   useEffect(() => {
     if (!running) return undefined;
     const onKey = (event: KeyboardEvent): void => {
-      if (event.key === "Escape" && !event.defaultPrevented) void actions.stop();
+      if (isStopKey(event, document)) void actions.stop();
     };
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { Passage } from "../state/results";
 import { percent } from "../state/words";
 import { useApp, useLoaded } from "../view/context";
@@ -75,12 +75,8 @@ function SourceDialog({ passage, document, onClose }: SourceDialogProps) {
     mark.current?.scrollIntoView({ block: "center" });
   }, [text]);
 
-  // Escape closes the text and does not stop a turn that runs.
-  const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.key === "Escape") event.stopPropagation();
-  };
   return (
-    <dialog ref={dialog} className="source-dialog" aria-label={passage.source} onKeyDown={onKeyDown} onClose={onClose}>
+    <dialog ref={dialog} className="source-dialog" aria-label={passage.source} onClose={onClose}>
       <header>
         <h2>{passage.source}</h2>
         <button type="button" className="icon-button" aria-label="Close" onClick={() => dialog.current?.close()}>

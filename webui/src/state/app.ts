@@ -65,6 +65,8 @@ export interface AppState {
   /** Which of the two is in front where there is no room for both. */
   pane: "chat" | "image";
   report: OpenReport | null;
+  /** While what could not be opened gives way to what stands in for it. */
+  fallingBack: boolean;
   preferences: Preferences;
   notice: Failure | null;
   spoken: string;
@@ -100,6 +102,7 @@ export function createAppStore(preferences: Preferences): AppStore {
     page: "chat",
     pane: "chat",
     report: null,
+    fallingBack: false,
     preferences,
     notice: null,
     spoken: "",

@@ -22,6 +22,13 @@ export function report({ store }: ActionContext, error: unknown): void {
   else store.set({ notice: { message: failure.message, correlationId: failure.correlationId } });
 }
 
+/** Leaves what could not be opened by `leave`, so that the address does not come back to it. */
+export function fallBack({ store }: ActionContext, leave: () => void): void {
+  store.set({ fallingBack: true });
+  leave();
+  store.set({ fallingBack: false });
+}
+
 export function keepFiles({ store }: ActionContext, found: readonly FileObject[]): void {
   store.set(({ files }) => ({ files: { ...files, ...Object.fromEntries(found.map((file) => [file.id, file])) } }));
 }

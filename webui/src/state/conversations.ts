@@ -3,7 +3,7 @@
 import type { FileObject } from "../api/types";
 import { allTurnsOf, NEW, turnsOf, type Attachment } from "./app";
 import { forksOf } from "./branches";
-import { keepFiles, report, type ActionContext } from "./context";
+import { fallBack, keepFiles, report, type ActionContext } from "./context";
 import { loadingReport } from "./reports";
 import { lastFileId, turnOf, type Turn } from "./turns";
 
@@ -31,7 +31,7 @@ export function conversationActions(context: ActionContext, { resume, openReport
       showFilesOf(id);
       if (reportOn !== null && store.get().report?.responseId === reportOn) await openReport(reportOn);
     } catch (error) {
-      if (store.get().current === id) startNew();
+      if (store.get().current === id) fallBack(context, startNew);
       report(context, error);
     }
   }

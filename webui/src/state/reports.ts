@@ -3,7 +3,7 @@
 import { ApiError } from "../api/http";
 import type { Report, ReportState } from "../api/types";
 import { allTurnsOf, type OpenReport } from "./app";
-import { report as tell, type ActionContext } from "./context";
+import { fallBack, report as tell, type ActionContext } from "./context";
 
 export const NEXT_STATE: Readonly<Record<ReportState, ReportState | null>> = {
   draft: "reviewed",
@@ -22,7 +22,8 @@ export function reportActions(context: ActionContext) {
     const known = allTurnsOf(store.get()).some((turn) => turn.responseId === responseId);
     if (known) await change(responseId, () => client.report(responseId));
     else tell(context, new ApiError("There is no such report in this conversation.", 404));
-    if (store.get().report?.report === null) closeReport();
+    const { report } = store.get();
+    if (report?.responseId === responseId && report.report === null) fallBack(context, closeReport);
   }
 
   const closeReport = (): void => store.set({ report: null });

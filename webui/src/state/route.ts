@@ -27,21 +27,16 @@ export async function openAddress(address: string, store: AppStore, actions: Act
  * Opens what the address names as soon as the server is connected, and follows from then on. What was opened while
  * it connected goes before the address.
  */
-export function followAddress(store: AppStore, actions: Actions): void {
-  const address = (): string => window.location.hash.slice(1);
+export function followAddress(store: AppStore, actions: Actions, tab: Window): void {
+  const address = (): string => tab.location.hash.slice(1);
   let shown = addressOf(store.get());
   let following = false;
-  let opening: string | null = null;
 
-  const openIt = async (): Promise<void> => {
-    opening = address();
-    await openAddress(opening, store, actions);
-    opening = null;
-  };
+  const openIt = (): void => void openAddress(address(), store, actions);
   const start = (): void => {
     following = true;
-    window.addEventListener("hashchange", () => void openIt());
-    void openIt();
+    tab.addEventListener("hashchange", openIt);
+    openIt();
   };
   const follow = (): void => {
     if (!following && store.get().connection !== "ready") return;
@@ -49,7 +44,7 @@ export function followAddress(store: AppStore, actions: Actions): void {
     if (now !== shown) {
       shown = now;
       // An address that could not be opened is no place to come back to.
-      if (now !== address()) window.history[opening === address() ? "replaceState" : "pushState"](null, "", `#${now}`);
+      if (now !== address()) tab.history[store.get().fallingBack ? "replaceState" : "pushState"](null, "", `#${now}`);
     }
     if (!following) start();
   };
