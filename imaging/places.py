@@ -26,7 +26,7 @@ class Places:
     """`size` places. Of those who wait, first goes whose owner has the fewest places, then whose owner waited longest.
 
     Long work never takes the last of several places, so that short work waits for short work only. At most 32 of one
-    owner wait and 64 of all together.
+    owner wait and 64 of all together, short work and long work counted apart.
     """
 
     def __init__(self, size: int) -> None:
@@ -70,6 +70,7 @@ class Places:
         return not visitor.is_long or sum(one.is_long for one in self._inside) < self._most_long
 
     def _require_room(self, visitor: _Visitor) -> None:
-        own = sum(one.owner == visitor.owner for one in self._waiting)
-        if visitor in self._waiting and (own > MAX_WAITING_OF_ONE or len(self._waiting) > MAX_WAITING):
+        alike = [one for one in self._waiting if one.is_long == visitor.is_long]
+        own = sum(one.owner == visitor.owner for one in alike)
+        if visitor in alike and (own > MAX_WAITING_OF_ONE or len(alike) > MAX_WAITING):
             raise OverloadedError("Too many images are waiting to be decoded.", retry_after=RETRY_AFTER_S)

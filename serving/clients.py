@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import httpx
@@ -77,7 +77,7 @@ class WorkerClient:
                     case ToolFailure(code=code, message=message, retryable=retryable):
                         raise to_error(_problem(code, message, GRACE_S if retryable else None))
                     case ToolResult() as result:
-                        await anext(stream, None)
+                        await _drain(stream)
                         return result
         raise WorkerError("The worker stopped before the call was done.")
 
@@ -96,7 +96,7 @@ class WorkerClient:
                     raise to_error(_problem(event.code, event.message))
                 yield event
                 if isinstance(event, StepDone):
-                    await anext(stream, None)
+                    await _drain(stream)
                     return
         raise WorkerError("The planner stopped before its step was done.")
 
@@ -194,6 +194,12 @@ async def _streamed(
         raise _unreachable(error) from error
     except ValidationError as error:
         raise WorkerError("The worker answered in a way that makes no sense.") from error
+
+
+async def _drain(stream: AsyncIterator[str]) -> None:
+    """Read a stream to its end after its last event, which counts however the stream ends."""
+    with suppress(httpx.HTTPError):
+        await anext(stream, None)
 
 
 def _parsed(model: type[Model], response: httpx.Response) -> Model:

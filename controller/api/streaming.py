@@ -40,12 +40,14 @@ def event_stream(
     """The events of a turn as a stream. Whoever leaves does not watch any more.
 
     `check` is asked before each event and twice a second. When it raises `UnauthorizedError`, that ends the stream.
+    What `events` raises breaks the stream off.
     """
 
     async def body() -> AsyncGenerator[bytes]:
         coming: asyncio.Queue[StoredEvent | None] = asyncio.Queue()
         watching = asyncio.create_task(_put_all(events, coming))
         try:
+            await asyncio.sleep(0)  # a task that is cancelled before it starts has never watched, so nobody leaves
             while True:
                 await check()
                 try:
@@ -54,6 +56,7 @@ def event_stream(
                 except TimeoutError:
                     continue
                 if stored is None:
+                    await watching
                     break
                 if data := writer.encode(stored):
                     yield data

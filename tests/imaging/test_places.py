@@ -81,6 +81,19 @@ async def test_long_work_leaves_a_place_for_short_work() -> None:
         assert clinic.came == ["a1", "c1", "b1"]
 
 
+async def test_series_that_wait_keep_no_image_from_waiting() -> None:
+    async with visits(2) as clinic:
+        await clinic.come("a0", *(f"a{number}" for number in range(1, MAX_WAITING_OF_ONE + 1)), is_long=True)
+        await clinic.come(*(f"{chr(0x4E00 + number)}1" for number in range(MAX_WAITING_OF_ONE)), is_long=True)
+        await clinic.come("b1", "a-image", "c-image")
+        assert clinic.came == ["a0", "b1"]
+        await clinic.come("late", is_long=True)
+        assert isinstance(clinic.tasks["late"].exception(), OverloadedError), "the queue of the series is full"
+        await clinic.leave("b1")
+        await clinic.leave("c-image")
+        assert clinic.came == ["a0", "b1", "c-image", "a-image"]
+
+
 async def test_who_leaves_the_queue_or_a_place_keeps_none() -> None:
     async with visits(1) as clinic:
         await clinic.come("a1", "b1", "c1")

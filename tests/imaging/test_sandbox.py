@@ -99,6 +99,7 @@ async def test_slow_series_keep_nobody_from_decoding_an_image(dicom_file: Locate
     slow = program("time.sleep(60)")
     async with DecoderPool(size=2, timeout_s=0.2, command=slow) as pool:
         series = [asyncio.create_task(pool.decode(archive, owner="first")) for _ in range(2)]
+        await asyncio.sleep(0)  # both have come before the image does
         with pytest.raises(DeadlineError, match=r"0\.2 s"):
             await pool.decode(image, owner="second")
         assert not any(task.done() for task in series)

@@ -1,4 +1,4 @@
-"""Connections to workers: one that was used is used again."""
+"""Connections to workers: one that was used is used again, and one that breaks takes no result with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmedagent.model_worker.app import PREFIX, create_planner_worker
 from mmedagent.model_worker.scripted import ScriptedPlanner
@@ -23,6 +23,7 @@ from support.tools import EchoTool, wait_until
 from support.worker import call
 
 SETTINGS = WorkerSettings(url="http://127.0.0.1", token=WORKER_TOKEN)
+REQUEST = PlannerRequest(messages=(ChatMessage(role="user", text="How is it?"),), correlation_id="request-1")
 
 
 class Doorkeeper:
@@ -38,10 +39,32 @@ class Doorkeeper:
         await self._app(scope, receive, send)
 
 
+class Deserter:
+    """Breaks a stream off after its last event."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_all_but_the_end(message: Message) -> None:
+            is_end = message["type"] == "http.response.body" and not message.get("more_body")
+            if scope["method"] != "POST" or not is_end:
+                await send(message)
+
+        await self._app(scope, receive, send_all_but_the_end if scope["type"] == "http" else send)
+
+
 def watched(app: FastAPI) -> tuple[BackgroundServer, list[int]]:
     ports: list[int] = []
     app.add_middleware(Doorkeeper, ports=ports)
     return BackgroundServer(app), ports
+
+
+def planner_app(folder: Path) -> FastAPI:
+    script = folder / "script.json"
+    script.write_text(write_script([rule("", answer("Fine."))]), "utf-8")
+    app, _ = create_planner_worker(ScriptedPlanner(checkpoint=script), SETTINGS)
+    return app
 
 
 def wait_until_loaded(url: str) -> None:
@@ -63,18 +86,38 @@ async def test_calls_that_are_watched_share_a_connection() -> None:
     assert len(set(ports)) == 1
 
 
+async def test_a_result_counts_though_its_connection_breaks() -> None:
+    app, _ = create_tool_worker([HostedTool(EchoTool())], SETTINGS)
+    app.add_middleware(Deserter)
+    with BackgroundServer(app) as server:
+        url = f"{server.url}/echo"
+        wait_until_loaded(url)
+        async with new_http_client() as http:
+            client = WorkerClient(http, WORKER_TOKEN)
+            result = await client.invoke(url, ToolCall(**call("echo", text="a")), lambda _: None)
+    assert result.data["text"] == "a"
+
+
+async def test_a_step_counts_though_its_connection_breaks(tmp_path: Path) -> None:
+    app = planner_app(tmp_path)
+    app.add_middleware(Deserter)
+    with BackgroundServer(app) as server:
+        url = f"{server.url}/{PREFIX}"
+        wait_until_loaded(url)
+        async with new_http_client() as http:
+            client = WorkerClient(http, WORKER_TOKEN)
+            assert [event.type async for event in client.step(url, REQUEST)][-1] == "done"
+
+
 async def test_steps_share_a_connection(tmp_path: Path) -> None:
-    script = tmp_path / "script.json"
-    script.write_text(write_script([rule("", answer("Fine."))]), "utf-8")
-    app, _ = create_planner_worker(ScriptedPlanner(checkpoint=script), SETTINGS)
+    app = planner_app(tmp_path)
     server, ports = watched(app)
     with server:
         url = f"{server.url}/{PREFIX}"
         wait_until_loaded(url)
-        request = PlannerRequest(messages=(ChatMessage(role="user", text="How is it?"),), correlation_id="request-1")
         async with new_http_client() as http:
             client = WorkerClient(http, WORKER_TOKEN)
             for _ in range(3):
-                assert [event.type async for event in client.step(url, request)][-1] == "done"
+                assert [event.type async for event in client.step(url, REQUEST)][-1] == "done"
     assert len(ports) == 3
     assert len(set(ports)) == 1

@@ -24,11 +24,24 @@ def test_deaf_doctors_keep_their_threads_and_no_more_are_made() -> None:
         found = as_they_come(tasks, deadline_s, lambda: None, threads)
         return [type(one.outcome) if isinstance(one.outcome, Exception) else one.outcome for one in found]
 
-    before = threading.active_count()
     assert outcomes(deaf, deaf, deadline_s=0.05) == [DeadlineError, DeadlineError]
     assert outcomes(quick) == ["at once"], "one thread is left"
     wait_until(lambda: outcomes(deaf, deadline_s=0.05) == [DeadlineError], "the quick one has given its thread back")
     assert outcomes(quick, deaf, quick) == [OverloadedError] * 3, "nobody waits for a thread"
-    assert threading.active_count() == before + 3
     release.set()
     wait_until(lambda: outcomes(quick) == ["at once"], "the deaf ones give their threads back")
+
+
+def test_a_doctor_for_whom_the_system_has_no_thread_is_refused_and_leaves_room() -> None:
+    threads = Threads(most=1)
+
+    def outcome() -> object:
+        (only,) = as_they_come([lambda: "here"], PATIENCE_S, lambda: None, threads)
+        return only.outcome
+
+    usual = threading.stack_size(2**60)
+    try:
+        assert isinstance(outcome(), OverloadedError)
+    finally:
+        threading.stack_size(usual)
+    assert outcome() == "here"

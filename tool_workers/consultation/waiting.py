@@ -48,7 +48,12 @@ class Threads:
         """Do it in a thread that sees the context of the caller. False when there is no thread for it."""
         if not self._free.acquire(blocking=False):
             return False
-        threading.Thread(target=copy_context().run, args=(self._do, work), name="doctor", daemon=True).start()
+        thread = threading.Thread(target=copy_context().run, args=(self._do, work), name="doctor", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads
+            self._free.release()
+            return False
         return True
 
     def _do(self, work: Callable[[], None]) -> None:
