@@ -109,6 +109,9 @@ class WorkerClient:
                 if isinstance(event, PlannerFailed):
                     raise to_error(_problem(event.code, event.message))
                 events.append(event)
+                if isinstance(event, CompletionDone):
+                    await _drain(stream)
+                    break
         return assemble_text(events)
 
     def _headers(self) -> dict[str, str]:
