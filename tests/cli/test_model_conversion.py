@@ -55,8 +55,8 @@ def test_a_converted_folder_passes(folder: Path) -> None:
     [planner] = json.loads(verified.stdout)["models"]
     assert (planner["network"], planner["tensors"]) == ("LLaVA with LoRA", 108)
     assert [(file["file"], file["pinned"]) for file in planner["files"]] == [
-        ("model.safetensors", True),
-        ("adapter_model.safetensors", True),
+        ("base/model.safetensors", True),
+        ("adapter/adapter_model.safetensors", True),
     ]
 
 

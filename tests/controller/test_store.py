@@ -247,6 +247,7 @@ def test_a_conversation_can_be_deleted_while_it_is_answered(tmp_path: Path) -> N
     with running_system(tmp_path, RULES, [slow, EchoTool()]) as system:
         with system.http.stream("POST", "/v1/responses", json={"input": "slow", "stream": True}) as stream:
             assert slow.started.acquire(timeout=10)
+            wait_until(lambda: system.http.get("/v1/conversations").json()["data"] != [], "the turn is stored")
             (conversation,) = system.http.get("/v1/conversations").json()["data"]
             assert system.http.delete(f"/v1/conversations/{conversation['id']}").status_code == 200
             slow.release.set()
