@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -71,17 +73,23 @@ def wait_until_loaded(url: str) -> None:
     wait_until(lambda: httpx.get(f"{url}/health", trust_env=False).json()["status"] == "ready", "it loads")
 
 
+@asynccontextmanager
+async def client_of(server: BackgroundServer, name: str) -> AsyncIterator[tuple[WorkerClient, str]]:
+    """A client for a loaded worker, and the address of what it serves under that name."""
+    with server:
+        url = f"{server.url}/{name}"
+        wait_until_loaded(url)
+        async with new_http_client() as http:
+            yield WorkerClient(http, WORKER_TOKEN), url
+
+
 async def test_calls_that_are_watched_share_a_connection() -> None:
     app, _ = create_tool_worker([HostedTool(EchoTool())], SETTINGS)
     server, ports = watched(app)
-    with server:
-        url = f"{server.url}/echo"
-        wait_until_loaded(url)
-        async with new_http_client() as http:
-            client = WorkerClient(http, WORKER_TOKEN)
-            for text in "abc":
-                result = await client.invoke(url, ToolCall(**call("echo", text=text)), lambda _: None)
-                assert result.data["text"] == text
+    async with client_of(server, "echo") as (client, url):
+        for text in "abc":
+            result = await client.invoke(url, ToolCall(**call("echo", text=text)), lambda _: None)
+            assert result.data["text"] == text
     assert len(ports) == 3
     assert len(set(ports)) == 1
 
@@ -89,35 +97,22 @@ async def test_calls_that_are_watched_share_a_connection() -> None:
 async def test_a_result_counts_though_its_connection_breaks() -> None:
     app, _ = create_tool_worker([HostedTool(EchoTool())], SETTINGS)
     app.add_middleware(Deserter)
-    with BackgroundServer(app) as server:
-        url = f"{server.url}/echo"
-        wait_until_loaded(url)
-        async with new_http_client() as http:
-            client = WorkerClient(http, WORKER_TOKEN)
-            result = await client.invoke(url, ToolCall(**call("echo", text="a")), lambda _: None)
+    async with client_of(BackgroundServer(app), "echo") as (client, url):
+        result = await client.invoke(url, ToolCall(**call("echo", text="a")), lambda _: None)
     assert result.data["text"] == "a"
 
 
 async def test_a_step_counts_though_its_connection_breaks(tmp_path: Path) -> None:
     app = planner_app(tmp_path)
     app.add_middleware(Deserter)
-    with BackgroundServer(app) as server:
-        url = f"{server.url}/{PREFIX}"
-        wait_until_loaded(url)
-        async with new_http_client() as http:
-            client = WorkerClient(http, WORKER_TOKEN)
-            assert [event.type async for event in client.step(url, REQUEST)][-1] == "done"
+    async with client_of(BackgroundServer(app), PREFIX) as (client, url):
+        assert [event.type async for event in client.step(url, REQUEST)][-1] == "done"
 
 
 async def test_steps_share_a_connection(tmp_path: Path) -> None:
-    app = planner_app(tmp_path)
-    server, ports = watched(app)
-    with server:
-        url = f"{server.url}/{PREFIX}"
-        wait_until_loaded(url)
-        async with new_http_client() as http:
-            client = WorkerClient(http, WORKER_TOKEN)
-            for _ in range(3):
-                assert [event.type async for event in client.step(url, REQUEST)][-1] == "done"
+    server, ports = watched(planner_app(tmp_path))
+    async with client_of(server, PREFIX) as (client, url):
+        for _ in range(3):
+            assert [event.type async for event in client.step(url, REQUEST)][-1] == "done"
     assert len(ports) == 3
     assert len(set(ports)) == 1

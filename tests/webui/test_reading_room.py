@@ -203,13 +203,18 @@ def test_a_volume_opens_in_three_planes(room: Tab) -> None:
     assert picture.std() > 10
 
 
-def test_a_report_is_drafted_reviewed_and_signed(room: Tab) -> None:
-    page = room.page
+def drafted_report(page: Page) -> Locator:
+    """The panel of a report on an answered question."""
     attach(page, CT_FILE)
     ask(page, QUESTION)
     finished_turn(page).get_by_role("button", name="Report").click()
     panel = page.locator(".report-panel")
     expect(panel).to_contain_text("1,001 mm²")
+    return panel
+
+
+def test_a_report_is_drafted_reviewed_and_signed(room: Tab) -> None:
+    panel = drafted_report(room.page)
     panel.get_by_role("button", name="Mark as reviewed").click()
     expect(panel).to_contain_text("reviewed by local")
     panel.get_by_role("button", name="Sign", exact=True).click()
@@ -220,11 +225,7 @@ def test_a_report_is_drafted_reviewed_and_signed(room: Tab) -> None:
 
 def test_an_open_report_has_an_address(room: Tab) -> None:
     page = room.page
-    attach(page, CT_FILE)
-    ask(page, QUESTION)
-    finished_turn(page).get_by_role("button", name="Report").click()
-    panel = page.locator(".report-panel")
-    expect(panel).to_contain_text("1,001 mm²")
+    panel = drafted_report(page)
     address = page.url
     page.reload()
     expect(panel).to_contain_text("1,001 mm²")

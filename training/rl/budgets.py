@@ -1,6 +1,6 @@
 """What each method may spend in the synthetic world.
 
-Chosen on a world of another seed, and fixed with the world before anything was trained on this one.
+Chosen on a world of another seed, and fixed with the world before any method was trained on this one.
 
 Costs are counted in forward passes over a reply: an update of GRPO generates (1), asks the reference (1) and trains
 (3); an update of SFT trains (3). So SFT gets 5/3 of the updates, of as many replies, and clean labels.
