@@ -28,6 +28,7 @@ from mmedagent.networks.grounding_folder import (
     own_state,
     read_folder,
     read_tokenizer,
+    with_lead,
 )
 from mmedagent.networks.grounding_original import read_original
 
@@ -64,6 +65,7 @@ class Preprocessing:
         shortest, longest: where the ratio is kept, the shorter side becomes `shortest` unless the longer would pass
             `longest`.
         mean, std: per channel, on a scale of 1.
+        nms_iou: of two boxes of a prompt that overlap by more than this, the lesser is dropped.
     """
 
     height: int | None = None
@@ -72,6 +74,7 @@ class Preprocessing:
     longest: int = 1333
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    nms_iou: float = NMS_IOU
 
     def size_for(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels that an image of this size is resized to."""
@@ -92,7 +95,7 @@ class Caption(NamedTuple):
 
     Attributes:
         ids: int64 (1, tokens), "[CLS] a . b . [SEP]".
-        phrase: int64 (tokens,), the place of the prompt that a token belongs to, -1 for separators.
+        phrase: int64 (tokens,), the place of the prompt that a token belongs to, -1 for separators and leads.
     """
 
     ids: Tensor
@@ -119,15 +122,18 @@ class GroundingDino:
     Attributes:
         network: transformers' network in evaluation mode.
         sha256: of the weights file.
+        lead: what every name in a caption comes after.
     """
 
     def __init__(
-        self, network: GroundingDinoForObjectDetection, tokenizer: Tokenizer, preprocessing: Preprocessing, sha256: str
-    ) -> None:
+        self, network: GroundingDinoForObjectDetection, tokenizer: Tokenizer, preprocessing: Preprocessing, sha256: str,
+        lead: str = "",
+    ) -> None:  # fmt: skip
         self.network = network.eval()
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.sha256 = sha256
+        self.lead = lead
 
     @property
     def device(self) -> torch.device:
@@ -153,7 +159,7 @@ class GroundingDino:
         """
         results: list[Detections | None] = [None] * len(images)
         prepared = [self.prepare(image) for image in images]
-        captions = [caption_of(self.tokenizer, names) for names in prompts]
+        captions = [caption_of(self.tokenizer, names, self.lead) for names in prompts]
         groups: dict[tuple[int, ...], list[int]] = {}
         for place, (pixels, caption) in enumerate(zip(prepared, captions, strict=True)):
             groups.setdefault((*pixels.shape, caption.ids.shape[1]), []).append(place)
@@ -164,7 +170,10 @@ class GroundingDino:
             )
             logits, boxes = outputs.logits.float().cpu(), outputs.pred_boxes.float().cpu()
             for row, place in enumerate(places):
-                results[place] = read_out(logits[row], boxes[row], captions[place], prompts[place], thresholds[place])
+                results[place] = read_out(
+                    logits[row], boxes[row], captions[place], prompts[place], thresholds[place],
+                    self.preprocessing.nms_iou,
+                )  # fmt: skip
         return [result for result in results if result is not None]
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
@@ -178,19 +187,26 @@ class GroundingDino:
         return pixels
 
 
-def caption_of(tokenizer: Tokenizer, prompts: Sequence[str]) -> Caption:
-    """Join prompts into one caption; full stops inside a prompt are left out, because they separate prompts."""
+def caption_of(tokenizer: Tokenizer, prompts: Sequence[str], lead: str = "") -> Caption:
+    """Join prompts into one caption, each after the lead.
+
+    Full stops inside a prompt are left out, because they separate prompts.
+    """
     start, stop, end = (tokenizer.token_to_id(token) for token in ("[CLS]", SEPARATOR, "[SEP]"))
+    leading = len(tokenizer.encode(lead, add_special_tokens=False).ids)
     ids, phrase = [start], [-1]
     for place, prompt in enumerate(prompts):
         words = " ".join(prompt.replace(SEPARATOR, " ").lower().split())
-        tokens = [token for token in tokenizer.encode(words, add_special_tokens=False).ids if token != stop]
+        encoded = tokenizer.encode(with_lead(words, lead), add_special_tokens=False).ids
+        tokens = [token for token in encoded if token != stop]
         ids += [*tokens, stop]
-        phrase += [*([place] * len(tokens)), -1]
+        phrase += [*([-1] * leading), *([place] * (len(tokens) - leading)), -1]
     return Caption(torch.tensor([[*ids, end]]), torch.tensor([*phrase, -1]))
 
 
-def read_out(logits: Tensor, boxes: Tensor, caption: Caption, prompts: Sequence[str], threshold: float) -> Detections:
+def read_out(
+    logits: Tensor, boxes: Tensor, caption: Caption, prompts: Sequence[str], threshold: float, nms_iou: float = NMS_IOU
+) -> Detections:
     """Boxes of one image from token logits (queries, tokens) and cxcywh boxes (queries, 4), both of one image.
 
     Every prompt is answered on its own: a box may answer to several, and hides only lesser boxes of the same prompt.
@@ -204,7 +220,7 @@ def read_out(logits: Tensor, boxes: Tensor, caption: Caption, prompts: Sequence[
             scores[:, place] = chances[:, own].amax(dim=1)
     query, owner = (scores >= max(threshold, 1e-6)).nonzero(as_tuple=True)
     best, corners = scores[query, owner], to_corners(boxes[query]).clamp(0, 1)
-    kept: Tensor = batched_nms(corners, best, owner, NMS_IOU)[:MAX_BOXES]
+    kept: Tensor = batched_nms(corners, best, owner, nms_iou)[:MAX_BOXES]
     kept = kept[((corners[kept, 2:] - corners[kept, :2]) > 0).all(dim=1)]
     return Detections(corners[kept].numpy(), best[kept].numpy(), tuple(prompts[int(one)] for one in owner[kept]))
 
@@ -225,7 +241,8 @@ def load_grounding(folder: Path, sha256: str | None = None) -> GroundingDino:
     weights, pin = described.weights, sha256 or described.sha256
     state = read_original(weights, pin) if described.original else load_state(weights, pin)
     network = fit_network(described, state)
-    return GroundingDino(network, read_tokenizer(folder), read_preprocessing(folder), sha256_file(weights))
+    tokenizer, pixels = read_tokenizer(folder), read_preprocessing(folder)
+    return GroundingDino(network, tokenizer, pixels, sha256_file(weights), described.lead)
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
@@ -242,4 +259,5 @@ def read_preprocessing(folder: Path) -> Preprocessing:
         longest=int(size.get("longest_edge", 1333)),
         mean=tuple(values.get("image_mean", Preprocessing.mean)),
         std=tuple(values.get("image_std", Preprocessing.std)),
+        nms_iou=float(values.get("nms_iou", NMS_IOU)),
     )

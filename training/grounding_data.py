@@ -57,7 +57,7 @@ class Sample:
         tokens: bool (n, m, t), the tokens that each object answers to.
         real: bool (n, m), false for padding.
         regions: float32 (n, p, S/16, S/16), coverage of each prompt's masks on the finest feature map.
-        owners: int64 (n, t), the prompt that a token belongs to, -1 for separators and padding.
+        owners: int64 (n, t), the prompt that a token belongs to, -1 for separators, leads and padding.
     """
 
     images: Tensor
@@ -134,7 +134,7 @@ class Maker:
             for place, phrase in enumerate(ask.phrases):
                 of_phrase, vectors = self._bank.phrases[phrase]
                 tokens += of_phrase
-                belongs += [*([place] * (len(of_phrase) - 1)), -1]
+                belongs += [-1, *([place] * (len(of_phrase) - 2)), -1]
                 states.append(vectors)
             rows.append(([*tokens, SEP], [*belongs, -1], torch.cat([*states, end[None]])))
         longest = max(len(tokens) for tokens, _, _ in rows)

@@ -69,7 +69,11 @@ def _dense(logits: Tensor, sample: Sample) -> Tensor:
 
 
 def _cells(predicted: Predictions, sample: Sample) -> Tensor:
-    """Focal loss of all cells on tokens, and boxes of the cells in the middle of objects."""
+    """Quality focal loss of all cells on tokens, and boxes of the cells in the middle of objects.
+
+    A cell is to score the overlap that its box has, so that of a cluster the best box comes first (Li et al. 2020,
+    Generalized Focal Loss, arXiv 2006.04388).
+    """
     size = sample.images.shape[-1]
     centres, steps = _grid(size, sample.images.device)
     distance = (centres[None, None] - sample.boxes[:, :, None, :2]).abs()
@@ -80,15 +84,16 @@ def _cells(predicted: Predictions, sample: Sample) -> Tensor:
     inside = (distance < 0.5 * sample.boxes[:, :, None, 2:].clamp(min=1.0 / size)).all(dim=-1)
     nearest = distance.sum(dim=-1) <= distance.sum(dim=-1).masked_fill(~level, 9).amin(dim=-1, keepdim=True)
     chosen = level & middle & (inside | nearest) & sample.real[..., None]
-    target = torch.einsum("nmc,nmt->nct", chosen.float(), sample.tokens.float()).clamp(max=1)
-    valid = sample.mask[:, None].expand_as(target)
-    width = target.shape[-1]
-    logits = predicted.cell_logits[..., :width]
-    focal = sigmoid_focal_loss(logits.masked_fill(~valid, 0), target, alpha=0.4, gamma=2.0)
-    count = chosen.sum().clamp(min=1)
     image, which, cell = chosen.nonzero(as_tuple=True)
-    boxes = _boxes(predicted.cell_boxes[image, cell], sample.boxes[image, which])
-    total: Tensor = (focal * valid).sum() / count + boxes.sum() / count
+    found, truth = predicted.cell_boxes[image, cell], sample.boxes[image, which]
+    quality = chosen.float()
+    quality[image, which, cell] = iou(to_corners(found.detach()), to_corners(truth))
+    target = torch.einsum("nmc,nmt->nct", quality, sample.tokens.float()).clamp(max=1)
+    valid = sample.mask[:, None].expand_as(target)
+    logits = predicted.cell_logits[..., : target.shape[-1]].masked_fill(~valid, 0)
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    focal = entropy * (target - logits.detach().sigmoid()) ** 2
+    total: Tensor = ((focal * valid).sum() + _boxes(found, truth).sum()) / chosen.sum().clamp(min=1)
     return total
 
 
@@ -155,11 +160,22 @@ def _match(layers: list[Tensor], boxes: list[Tensor], sample: Sample) -> list[tu
     return matches
 
 
+def iou(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of xyxy boxes (..., 4) that broadcast."""
+    both, union, _ = _areas(one, other)
+    return both / union
+
+
 def giou(one: Tensor, other: Tensor) -> Tensor:
     """Generalised intersection over union of xyxy boxes (..., 4) that broadcast (Rezatofighi et al. 2019)."""
+    both, union, hull = _areas(one, other)
+    return both / union - (hull - union) / hull
+
+
+def _areas(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What two boxes share, what they cover together, and the box around both."""
     both = (torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])).clamp(min=0)
     around = torch.maximum(one[..., 2:], other[..., 2:]) - torch.minimum(one[..., :2], other[..., :2])
     area_one, area_other = ((box[..., 2:] - box[..., :2]).prod(dim=-1) for box in (one, other))
     overlap, hull = both.prod(dim=-1), around.prod(dim=-1).clamp(min=1e-9)
-    union = (area_one + area_other - overlap).clamp(min=1e-9)
-    return overlap / union - (hull - union) / hull
+    return overlap, (area_one + area_other - overlap).clamp(min=1e-9), hull

@@ -21,9 +21,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mmedagent.networks.grounding_folder import with_lead
 from mmedagent.training.classification_captions import all_texts
 from mmedagent.training.grounding_names import load_names
 from mmedagent.training.pool import Pool
+
+LEAD = "the"
+"""What names in captions come after, one token; see `networks.grounding_folder.with_lead`."""
 
 _BATCH = 64
 
@@ -34,7 +38,7 @@ class TextBank:
 
     Attributes:
         sentences: text -> float32 (384,), the mean over its tokens.
-        phrases: phrase -> (token ids with the full stop, float32 (tokens, 384)).
+        phrases: phrase -> (token ids with `LEAD` and the full stop, float32 (tokens, 384)).
         edges: states of [CLS] and [SEP], each alone, float32 (384,).
     """
 
@@ -60,7 +64,8 @@ def make(sentences: Sequence[str], phrases: Sequence[str]) -> TextBank:
             bank.update(zip(part, means.clone(), strict=True))
         tokens: dict[str, tuple[tuple[int, ...], Tensor]] = {}
         for phrase in track(phrases, "phrases"):
-            ids = torch.tensor([tokenizer.encode(f"{phrase}.", add_special_tokens=False).ids])
+            words = f"{with_lead(phrase, LEAD)}."
+            ids = torch.tensor([tokenizer.encode(words, add_special_tokens=False).ids])
             tokens[phrase] = tuple(ids[0].tolist()), model(input_ids=ids).last_hidden_state[0].clone()
         edges = [
             model(input_ids=torch.tensor([[tokenizer.token_to_id(name)]])).last_hidden_state[0, 0].clone()

@@ -107,6 +107,15 @@ def test_a_text_backbone_that_is_minilm_is_not_in_the_file(tmp_path: Path) -> No
         load_grounding(tmp_path)
 
 
+def test_queries_may_start_as_proposals(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    edit(folder, lambda tensors: tensors.pop("model.query_position_embeddings.weight"))
+    (folder / "config.json").write_text(json.dumps({**config, "embedding_init_target": False}))
+    found = outputs(folder)
+    assert bool(found.isfinite().any(dim=1).all())
+    assert found.shape == outputs(folder).shape
+
+
 def test_a_vocabulary_alone_makes_the_same_tokens(tmp_path: Path) -> None:
     expected = caption_of(read_tokenizer(tmp_path), WORDS)
     for name in ("vocab.txt", "tokenizer.json"):

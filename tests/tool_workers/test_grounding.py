@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mmedagent.networks.checkpoints import sha256_file
 from mmedagent.networks.grounding import Caption, caption_of, load_grounding, read_out
-from mmedagent.networks.minilm import load_tokenizer
+from mmedagent.networks.minilm import load_minilm, load_tokenizer
 from mmedagent.protocol.errors import CheckpointError, InvalidParametersError, NotFoundError
 from mmedagent.serving.tool import ToolOutput
 from mmedagent.tool_workers.grounding import GroundingTool
@@ -70,7 +70,7 @@ def test_the_shipped_network_finds_structures_and_shuffled_weights_do_not(tool: 
     shuffled = GroundingTool(checkpoint=folder)
     shuffled.load("cpu")
 
-    pairs = (("fundus", "optic disc"), ("xray", "left lung"))
+    pairs = (("fundus", "optic disc"), ("xray", "left lung"), ("xray", "heart"), ("mr", "brain"))
     mine, chance = (np.mean([centre_hits(one, *pair, 6) for pair in pairs]) for one in (tool, shuffled))
 
     assert mine >= 0.75
@@ -126,6 +126,27 @@ def test_a_full_stop_does_not_split_a_prompt() -> None:
     caption = caption_of(load_tokenizer(), ["st. elmo", "Liver"])
     assert caption.phrase.tolist().count(0) >= 2
     assert int((caption.ids == 1012).sum()) == 2
+
+
+def test_names_after_a_lead_do_not_collapse() -> None:
+    tokenizer, encoder = load_tokenizer(), load_minilm()
+
+    def states(lead: str) -> list[torch.Tensor]:
+        captions = [caption_of(tokenizer, [name], lead) for name in ("heart", "lung", "liver")]
+        # Without [CLS] and [SEP]: the parts of a caption see only themselves.
+        return [encoder(input_ids=one.ids[:, 1:-1]).last_hidden_state[0][one.phrase[1:-1] == 0][0] for one in captions]
+
+    bare, led = states(""), states("the")
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert torch.cosine_similarity(bare[one], bare[other], dim=0) > 0.99
+        assert torch.cosine_similarity(led[one], led[other], dim=0) < 0.7
+
+
+def test_a_lead_is_given_once_and_answers_to_nothing() -> None:
+    tokenizer = load_tokenizer()
+    once, typed = (caption_of(tokenizer, [name], "the") for name in ("heart", "The heart"))
+    assert once.ids.tolist() == typed.ids.tolist()
+    assert once.phrase.tolist() == [-1, -1, 0, -1, -1]
 
 
 def test_boxes_above_the_threshold_are_read_out_best_first_and_once() -> None:

@@ -120,9 +120,10 @@ def test_targets_of_the_grounding_are_where_the_prompts_masks_are(batch: Batch, 
     assert all(float(sample.regions[row].sum()) == 0 for row in absent if not batch.rows[row].modality)
 
 
-def test_grounding_learns_and_loads_again(batch: Batch, texts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoder", [False, True])
+def test_grounding_learns_and_loads_again(batch: Batch, texts: Path, tmp_path: Path, decoder: bool) -> None:
     torch.manual_seed(0)
-    trainer = grounding.Trainer(texts, CPU)
+    trainer = grounding.Trainer(texts, CPU, decoder=decoder)
     two = Batch(batch.images[:2], batch.bits[:2], batch.rows[:2])
     run = Run("grounding", tmp_path / "last.pt", trainer.parts, trainer.network, 1e-3, 0.0, seconds=1e6)
     losses = [sum(run.step(trainer.losses(two, done=0.5), warm_up=1, clip=1.0).values()) for _ in range(6)]
@@ -133,6 +134,43 @@ def test_grounding_learns_and_loads_again(batch: Batch, texts: Path, tmp_path: P
     assert min(losses[3:]) < losses[0]
     (found,) = network.detect([np.zeros((50, 70), np.uint8)], [["liver", "spleen"]], [0.0])
     assert len(found.boxes) == len(found.scores) == len(found.phrases)
+
+
+def test_a_fresh_decoder_hands_on_the_proposals(batch: Batch, texts: Path) -> None:
+    torch.manual_seed(0)
+    trainer = grounding.Trainer(texts, CPU, decoder=True)
+    sample = trainer.make(Batch(batch.images[:2], batch.bits[:2], batch.rows[:2]))
+
+    with torch.no_grad():
+        predicted = trainer.predict(sample)
+
+    width = sample.mask.shape[1]
+    cell_logits = predicted.cell_logits[..., :width].masked_fill(~sample.mask[:, None], 0)
+    best = predicted.cell_logits.amax(dim=-1).topk(predicted.boxes[0].shape[1]).indices[..., None]
+    boxes = predicted.cell_boxes.gather(1, best.expand(-1, -1, 4))
+    logits = cell_logits.gather(1, best.expand(-1, -1, width))
+    torch.testing.assert_close(predicted.boxes[-1], boxes, atol=1e-4, rtol=0)
+    mine = predicted.logits[-1][..., :width].masked_fill(~sample.mask[:, None], 0)
+    torch.testing.assert_close(mine, logits, atol=0.05 * float(logits.abs().max()), rtol=0)
+
+
+def test_a_second_training_keeps_the_proposals_and_hands_them_on(batch: Batch, texts: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = grounding.Trainer(texts, CPU, decoder=True)
+    with torch.no_grad():
+        for parameter in first.network.parameters():
+            parameter.add_(0.01)
+    grounding.export(first.network.state_dict(), tmp_path)
+
+    only_proposals = grounding.Trainer(texts, CPU, start=tmp_path).network
+    both = grounding.Trainer(texts, CPU, start=tmp_path, decoder=True).network
+
+    for one in (only_proposals, both):
+        torch.testing.assert_close(
+            one.model.enc_output.weight, first.network.model.enc_output.weight, atol=1e-2, rtol=0
+        )
+    assert not bool(only_proposals.model.decoder.layers[0].fc2.weight.any())
+    assert bool(both.model.decoder.layers[0].fc2.weight.any())
 
 
 def test_detectors_and_segmentation_start_from_the_pretrained_trunk(batch: Batch, texts: Path, tmp_path: Path) -> None:

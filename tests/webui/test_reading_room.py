@@ -275,6 +275,6 @@ def test_what_is_opened_while_the_page_connects_stays_open(room: Tab) -> None:
     expect(page.locator(".workers-page")).to_be_visible()
     for route in held:
         route.continue_()
-    expect(page.locator(".workers-count")).to_contain_text("5 of 5 ready")
+    expect(page.locator(".workers-count")).to_contain_text("7 of 7 ready")
     expect(page.locator(".workers-page")).to_be_visible()
     assert page.url.endswith("#/workers")
