@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.invocation import Outcome, ToolResult
 from mmedagent.protocol.types import JsonObject
@@ -24,6 +25,7 @@ _PLANTS = (
     "There are {:.0f} boxes.", "It is {:.1f} cm long.", "The density is {:.0f} HU.", "It was there {:.0f} days ago.",
 )  # fmt: skip
 _TRIES = 200
+_EXAMPLES = tuple(example.ask for card in built_in_cards() for example in card.examples)
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,21 @@ class EvidenceCount:
 
 
 def tool_numbers(turn: EvidenceTurn) -> list[Written]:
-    """The numbers of cited sentences, and in an answer without calls those that earlier cited sentences have."""
+    """The numbers of cited sentences, and in an answer without calls those that earlier cited sentences have.
+
+    Numbers of an ask that the answer suggests, which is the example of a card, come from no tool.
+    """
     if turn.calls:
         works = {place for place, call in enumerate(turn.calls, 1) if call.data is not None}
         return [number for number in written(turn.text) if _cited(turn.text, number) in works]
     told = {one.text[number.start : number.end] for one in turn.earlier for number in tool_numbers(one)}
-    return [number for number in written(turn.text) if turn.text[number.start : number.end] in told]
+    suggested = [match.span() for ask in _EXAMPLES for match in re.finditer(re.escape(ask), turn.text)]
+    return [
+        number
+        for number in written(turn.text)
+        if turn.text[number.start : number.end] in told
+        and not any(start <= number.start < end for start, end in suggested)
+    ]
 
 
 def written(text: str) -> list[Written]:

@@ -12,7 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from mmedagent.cli.main import app
-from mmedagent.evaluation.evidence import Call, EvidenceCount, EvidenceFigures, EvidenceTurn, planted, written
+from mmedagent.evaluation.evidence import (
+    Call,
+    EvidenceCount,
+    EvidenceFigures,
+    EvidenceTurn,
+    planted,
+    tool_numbers,
+    written,
+)
 from mmedagent.evaluation.evidence_asks import generated
 from mmedagent.protocol.claims import Claim
 from mmedagent.protocol.invocation import ToolFailure, ToolResult
@@ -87,6 +95,13 @@ def test_what_is_repeated_from_an_earlier_turn_must_resolve_there() -> None:
     later = turn(claim(), text=TEXT.removesuffix(" [1]"), calls=[], earlier=[turn(claim())])
     assert counted(later).resolved == 1
     assert counted(turn(text=TEXT.removesuffix(" [1]"), calls=[], earlier=[turn(claim())])).resolved == 0
+
+
+def test_numbers_of_a_suggested_ask_come_from_no_tool() -> None:
+    said = "It overlaps by 0.75. [1]"
+    again = 'Say for example "Segment the structure in the box [0.25, 0.05, 0.75, 0.70] and give me its area."'
+    assert tool_numbers(turn(text=again, calls=[], earlier=[turn(text=said)])) == []
+    assert len(tool_numbers(turn(text=f"{again} It was 0.75.", calls=[], earlier=[turn(text=said)]))) == 1
 
 
 def test_planted_and_changed_numbers_count_as_marked_only_when_they_are() -> None:

@@ -20,7 +20,7 @@ from mmedagent.training.pool import Row
 from mmedagent.training.small_llava.outputs import drawn_output
 
 ANSWER_SHARE, FAILURE_SHARE, HISTORY_SHARE, LOOK_SHARE = 0.1, 0.1, 0.1, 0.06
-EACH, JOINED = 2, 1_500
+EACH, JOINED = 2, 2_500
 
 _SAID = {
     "greeting": "Hello. Attach a medical image and ask about it, or ask about a condition.",
