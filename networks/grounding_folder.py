@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmedagent.networks.checkpoints import CheckpointError, load_strict, read_json
 from mmedagent.networks.grounding_original import GROUNDING_FILE, UNREAD_NORM, convert
@@ -41,12 +42,6 @@ SPECIAL_IDS = {"[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
 """Token numbers by which the network parts a caption; they are those of BERT base uncased."""
 
 _OWN_KEYS = frozenset({"text_base", "weights_sha256"})
-
-
-class NoQueries(nn.Module):
-    """Stands where the table of learned queries would be."""
-
-    weight = None
 
 
 class GroundingFolder(NamedTuple):
@@ -156,7 +151,7 @@ def _with_queries(network: GroundingDinoForObjectDetection) -> GroundingDinoForO
     transformers 5.23 then has no table of learned queries and no `d_model`, but reads both all the same.
     """
     if not network.config.embedding_init_target:
-        network.model.query_position_embeddings = NoQueries()
+        network.model.query_position_embeddings = SimpleNamespace(weight=None)
         network.model.d_model = network.config.d_model
     return network
 
