@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import batched_nms
 
-from mmedagent.networks.checkpoints import load_state, read_json, sha256_file
+from mmedagent.networks.checkpoints import CheckpointError, load_state, read_json, sha256_file
 from mmedagent.networks.grounding_folder import (
+    NMS_IOU,
     build_network,
     fit_network,
     own_state,
@@ -51,7 +52,6 @@ __all__ = [
 TEXT_THRESHOLD = 0.25
 """A token below this does not count towards a phrase (the published demo's value)."""
 
-NMS_IOU = 0.8
 MAX_BOXES = 256
 SEPARATOR = "."
 
@@ -65,7 +65,6 @@ class Preprocessing:
         shortest, longest: where the ratio is kept, the shorter side becomes `shortest` unless the longer would pass
             `longest`.
         mean, std: per channel, on a scale of 1.
-        nms_iou: of two boxes of a prompt that overlap by more than this, the lesser is dropped.
     """
 
     height: int | None = None
@@ -74,7 +73,6 @@ class Preprocessing:
     longest: int = 1333
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    nms_iou: float = NMS_IOU
 
     def size_for(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels that an image of this size is resized to."""
@@ -123,17 +121,19 @@ class GroundingDino:
         network: transformers' network in evaluation mode.
         sha256: of the weights file.
         lead: what every name in a caption comes after.
+        nms_iou: of two boxes of a name that overlap by more than this, the lesser is dropped.
     """
 
     def __init__(
         self, network: GroundingDinoForObjectDetection, tokenizer: Tokenizer, preprocessing: Preprocessing, sha256: str,
-        lead: str = "",
+        lead: str = "", nms_iou: float = NMS_IOU,
     ) -> None:  # fmt: skip
         self.network = network.eval()
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.sha256 = sha256
         self.lead = lead
+        self.nms_iou = nms_iou
 
     @property
     def device(self) -> torch.device:
@@ -172,7 +172,7 @@ class GroundingDino:
             for row, place in enumerate(places):
                 results[place] = read_out(
                     logits[row], boxes[row], captions[place], prompts[place], thresholds[place],
-                    self.preprocessing.nms_iou,
+                    self.nms_iou,
                 )  # fmt: skip
         return [result for result in results if result is not None]
 
@@ -242,22 +242,35 @@ def load_grounding(folder: Path, sha256: str | None = None) -> GroundingDino:
     state = read_original(weights, pin) if described.original else load_state(weights, pin)
     network = fit_network(described, state)
     tokenizer, pixels = read_tokenizer(folder), read_preprocessing(folder)
-    return GroundingDino(network, tokenizer, pixels, sha256_file(weights), described.lead)
+    return GroundingDino(network, tokenizer, pixels, sha256_file(weights), described.lead, described.nms_iou)
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
-    """From `preprocessor_config.json`, or the published values where there is none."""
+    """From `preprocessor_config.json`, or the published values where there is none. Raises `CheckpointError`."""
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return Preprocessing()
     values = read_json(path)
-    size = values.get("size", {})
-    return Preprocessing(
-        height=size.get("height"),
-        width=size.get("width"),
-        shortest=int(size.get("shortest_edge", 800)),
-        longest=int(size.get("longest_edge", 1333)),
-        mean=tuple(values.get("image_mean", Preprocessing.mean)),
-        std=tuple(values.get("image_std", Preprocessing.std)),
-        nms_iou=float(values.get("nms_iou", NMS_IOU)),
-    )
+    try:
+        size = values.get("size", {})
+        return Preprocessing(
+            height=_pixels(size.get("height")),
+            width=_pixels(size.get("width")),
+            shortest=int(size.get("shortest_edge", Preprocessing.shortest)),
+            longest=int(size.get("longest_edge", Preprocessing.longest)),
+            mean=_channels(values.get("image_mean", Preprocessing.mean)),
+            std=_channels(values.get("image_std", Preprocessing.std)),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path.name} does not say how pixels are prepared: {error}") from error
+
+
+def _pixels(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _channels(values: Any) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != 3:
+        raise ValueError(f"{len(numbers)} channels, not 3")
+    return numbers

@@ -8,7 +8,7 @@ Three kinds are read, each strictly:
   name is put after, see `with_lead`;
 - an original `.pth` with `grounding.json`, see `mmedagent.networks.grounding_original`.
 
-`"weights_sha256"` in `config.json` pins the weights.
+`"weights_sha256"` in `config.json` pins the weights, and `"nms_iou"` says which boxes of a name count as one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ TIED = "model.decoder.bbox_embed."
 SPECIAL_IDS = {"[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
 """Token numbers by which the network parts a caption; they are those of BERT base uncased."""
 
-_OWN_KEYS = frozenset({"text_base", "weights_sha256"})
+NMS_IOU = 0.8
+"""Where a folder says nothing else (the published demo's value)."""
+
+_OWN_KEYS = frozenset({"text_base", "weights_sha256", "nms_iou"})
 
 
 class GroundingFolder(NamedTuple):
@@ -54,6 +57,7 @@ class GroundingFolder(NamedTuple):
         over_minilm: whether the text backbone is MiniLM, and not in the file.
         original: whether the file is in the original layout.
         lead: what every name in a caption comes after.
+        nms_iou: of two boxes of a name that overlap by more than this, the lesser is dropped.
     """
 
     config: dict[str, Any]
@@ -62,6 +66,7 @@ class GroundingFolder(NamedTuple):
     over_minilm: bool = False
     original: bool = False
     lead: str = ""
+    nms_iou: float = NMS_IOU
 
 
 def with_lead(words: str, lead: str) -> str:
@@ -85,9 +90,12 @@ def read_folder(folder: Path) -> GroundingFolder:
     lead = "" if base is None else base.get("lead", "")
     if not isinstance(lead, str):
         raise CheckpointError(f'"lead" in {CONFIG_FILE} is not a word')
+    nms_iou = config.get("nms_iou", NMS_IOU)
+    if not isinstance(nms_iou, (int, float)) or not 0 <= nms_iou <= 1:
+        raise CheckpointError(f'"nms_iou" in {CONFIG_FILE} is not a number from 0 to 1')
     values = {key: value for key, value in config.items() if key not in _OWN_KEYS}
     pin = config.get("weights_sha256")
-    return GroundingFolder(values, folder / WEIGHTS, pin, over_minilm=base is not None, lead=lead)
+    return GroundingFolder(values, folder / WEIGHTS, pin, over_minilm=base is not None, lead=lead, nms_iou=nms_iou)
 
 
 def _read_original_folder(folder: Path) -> GroundingFolder:

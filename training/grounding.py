@@ -183,10 +183,10 @@ def export(state: dict[str, Tensor], folder: Path) -> None:
 
     sha256 = save_fp16(own_state(state), folder / "model.safetensors")
     base = {"name": "all-MiniLM-L6-v2", "sha256": MINILM_SHA256, "lead": LEAD}
-    document = {**ARCHITECTURE, "text_base": base, "weights_sha256": sha256}
+    document = {**ARCHITECTURE, "text_base": base, "nms_iou": NMS_IOU, "weights_sha256": sha256}
     (folder / "config.json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     size = {"height": SIZE, "width": SIZE}
-    pixels = {"size": size, "image_mean": [MEAN] * 3, "image_std": [STD] * 3, "nms_iou": NMS_IOU}
+    pixels = {"size": size, "image_mean": [MEAN] * 3, "image_std": [STD] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(pixels, indent=2) + "\n", "utf-8")
 
 

@@ -94,6 +94,23 @@ def test_a_pin_in_the_config_is_kept(folder: Path) -> None:
         load_grounding(folder)
 
 
+def test_how_boxes_are_thinned_out_stands_in_the_config(folder: Path) -> None:
+    assert load_grounding(folder).nms_iou == 0.8
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "nms_iou": 0.5}))
+    assert load_grounding(folder).nms_iou == 0.5
+    (folder / "config.json").write_text(json.dumps({**config, "nms_iou": 5}))
+    with pytest.raises(CheckpointError, match="number from 0 to 1"):
+        load_grounding(folder)
+
+
+@pytest.mark.parametrize("values", [{"size": 256}, {"size": {"height": "tall"}}, {"image_mean": [0.5]}])
+def test_a_preparation_that_makes_no_sense_is_refused(values: dict[str, object], folder: Path) -> None:
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="does not say how pixels are prepared"):
+        load_grounding(folder)
+
+
 def test_a_text_backbone_that_is_minilm_is_not_in_the_file(tmp_path: Path) -> None:
     text = {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12}
     config = {**ARCHITECTURE, "model_type": "grounding-dino", "text_config": {**text, "intermediate_size": 1536}}
