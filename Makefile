@@ -8,6 +8,8 @@ PAGE := webui/dist/index.html
 API_TYPES := webui/src/api/openapi.d.ts
 PAGE_SOURCES := $(shell find webui -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 PORT ?= 8000
+PROCESSES ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test check demo ui types bench bench-page evaluate screenshots chromium consultation clean
@@ -20,9 +22,10 @@ install: $(INSTALLED) $(PAGE) ## make .venv, install everything, build the web p
 serve: install ## start the whole system at http://127.0.0.1:8000 (PORT=... for another port)
 	$(BIN)/mmedagent serve --port $(PORT)
 
-test: install chromium ## run every test
+test: install chromium ## run every test (PROCESSES=1 for one after the other)
 	$(BIN)/python hatch_build.py test
-	$(BIN)/pytest
+	$(PYTEST) --ignore tests/webui
+	$(PYTEST) tests/webui # apart, since a browser that stays open keeps an event loop running
 
 check: install ## lint, types, layers
 	$(BIN)/ruff check .
