@@ -3,7 +3,7 @@
 One class serves both checkpoints: the embedded small network of this project and the official `medsam_vit_b.pth`
 (Ma et al., "Segment anything in medical images", Nature Communications 2024), which is a plain state of SAM ViT-B
 (Kirillov et al., "Segment Anything", 2023). The networks are those of the `segment_anything` package; the
-embedded one has a convolutional image encoder in place of the ViT.
+embedded one looks at every object a second time (`mmedagent.networks.sam_refine`).
 
 A checkpoint folder holds `config.json` and one weights file:
 
@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from mmedagent.networks.checkpoints import load_state, load_strict
 from mmedagent.networks.sam_guess import first_guess
+from mmedagent.networks.sam_refine import GROUPS, MOST_LEVELS, Refiner, Windows, tight_boxes
 from mmedagent.networks.trunk import PyramidEncoder
 from mmedagent.protocol.errors import CheckpointError, InvalidParametersError
 
@@ -49,6 +50,8 @@ class SamConfig:
         trunk: widths of the stages of a ResNet in place of the ViT, see `mmedagent.networks.trunk`; the sizes of the
             ViT then mean nothing, and tokens are 8 pixels.
         first_guess: give SAM a mask prompt as well, see `mmedagent.networks.sam_guess`; not for MedSAM.
+        refiner: widths of a network that outlines each object anew at a resolution of its own, see
+            `mmedagent.networks.sam_refine`; empty for none, as for MedSAM.
     """
 
     image_size: int = 1024
@@ -62,6 +65,7 @@ class SamConfig:
     decoder_mlp: int = 2048
     trunk: tuple[int, ...] = ()
     first_guess: bool = False
+    refiner: tuple[int, ...] = ()
 
     @property
     def grid(self) -> int:
@@ -82,6 +86,9 @@ class SamConfig:
         flat = [number for value in sizes.values() for number in (value if isinstance(value, tuple) else (value,))]
         if not all(isinstance(number, int) and number >= 0 for number in flat):
             raise CheckpointError("SAM sizes in config.json must be whole numbers")
+        widths = sizes.get("refiner", ())
+        if not isinstance(widths, tuple) or len(widths) > MOST_LEVELS or any(not one or one % GROUPS for one in widths):
+            raise CheckpointError(f"a refiner has up to {MOST_LEVELS} widths that are multiples of {GROUPS}")
         return cls(**sizes)
 
     def to_json(self) -> dict[str, Any]:
@@ -106,7 +113,10 @@ def build_sam(config: SamConfig) -> Sam:
         iou_head_hidden_dim=config.prompt_dim,
     )
     # MedSAM scales to [0, 1] by itself, so the mean and deviation that SAM would apply are neutral.
-    return Sam(_encoder(config), prompts, decoder, pixel_mean=[0.0, 0.0, 0.0], pixel_std=[1.0, 1.0, 1.0]).eval()
+    sam = Sam(_encoder(config), prompts, decoder, pixel_mean=[0.0, 0.0, 0.0], pixel_std=[1.0, 1.0, 1.0])
+    if config.refiner:
+        sam.refiner = Refiner(config.refiner)
+    return sam.eval()
 
 
 def _encoder(config: SamConfig) -> nn.Module:
@@ -161,12 +171,12 @@ def encode_prompts(
     """Sparse (n, tokens, prompt_dim) and dense (n, prompt_dim, grid, grid) embeddings of normalised prompts.
 
     Args:
-        pixels: thumbnails (b, 3, 4 grid, 4 grid) of the images that the prompts belong to, n / b prompts each.
+        pixels: prepared images or thumbnails (b, 3, s, s) that the prompts belong to, n / b prompts each.
         boxes: (n, 4) xyxy in [0, 1], or None.
         points: (n, m, 3) x, y in [0, 1] and label, or None.
     """
     clicks = None if points is None else (points[..., :2] * config.image_size, points[..., 2])
-    guess = first_guess(pixels, boxes, points) if config.first_guess else None
+    guess = first_guess(thumbnails(pixels, config), boxes, points) if config.first_guess else None
     scaled = None if boxes is None else boxes * config.image_size
     sparse, dense = sam.prompt_encoder(points=clicks, boxes=scaled, masks=guess)
     return sparse, dense
@@ -177,7 +187,7 @@ class Embedding(NamedTuple):
 
     Attributes:
         features: float32 (1, prompt_dim, grid, grid), what the mask decoder reads.
-        pixels: float32 (1, 3, 4 grid, 4 grid) in [0, 1], the image at the size of a mask prompt.
+        pixels: float32 (1, 3, s, s) in [0, 1], the prepared image if the network refines masks, else a thumbnail.
     """
 
     features: Tensor
@@ -205,7 +215,8 @@ class MedSam:
             pixels: uint8, (H, W) grey or (H, W, 3) RGB, of any size.
         """
         prepared = prepare(pixels, self.config.image_size).to(self.device)
-        return Embedding(self.sam.image_encoder(prepared), thumbnails(prepared, self.config))
+        kept = prepared if self.config.refiner else thumbnails(prepared, self.config)
+        return Embedding(self.sam.image_encoder(prepared), kept)
 
     @torch.inference_mode()
     def logits(
@@ -226,6 +237,7 @@ class MedSam:
         masks, scores = zip(*parts, strict=True)
         return torch.cat(masks)[:, 0], torch.cat(scores)[:, 0]
 
+    @torch.inference_mode()
     def segment(
         self,
         embedding: Embedding,
@@ -249,8 +261,20 @@ class MedSam:
             InvalidParametersError: no prompt, points with several boxes, a wrong shape or a value out of range.
         """
         low, scores = self.logits(embedding, boxes, points)
-        full = functional.interpolate(low[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+        windows = self._windows(boxes, low) if self.config.refiner else None
+        if windows is None:
+            full = functional.interpolate(low[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+        else:
+            outlines, scores = self.sam.refiner(embedding.pixels, low, windows)
+            full = windows.paste(outlines.float(), size)
         return (full > 0).cpu().numpy(), scores.clamp(0, 1).float().cpu().numpy()
+
+    def _windows(self, boxes: NDArray[np.float32] | None, low: Tensor) -> Windows | None:
+        """Where to look a second time: around the boxes, or around what points alone have shown, if anything."""
+        if boxes is not None:
+            return Windows.around(self._boxes(boxes))
+        around, area = tight_boxes(low > 0)
+        return Windows.around(around) if bool(area.all()) else None
 
     def _decode(self, embedding: Embedding, boxes: Tensor | None, points: Tensor | None) -> tuple[Tensor, Tensor]:
         encoder = self.sam.prompt_encoder

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmedagent.networks.sam_refine import tight_boxes
 from mmedagent.networks.trunk import MEAN, STD
 from mmedagent.training.feed import Batch
 from mmedagent.training.grounding_names import WORDINGS, Names, Structure
 from mmedagent.training.pool import Object, Row, main_pieces
-from mmedagent.training.segmentation_data import boxes_of, object_masks
+from mmedagent.training.segmentation_data import object_masks
 from mmedagent.training.text_bank import TextBank
 from mmedagent.training.variation import Frames, Geometry, vary
 
@@ -183,7 +184,7 @@ def _seen(bits: Tensor, view: Frames, image: Tensor, objects: list[Object]) -> t
         part, own = objects[start : start + AT_ONCE], image[start : start + AT_ONCE]
         moved = view.of(own)
         mask = moved.apply(object_masks(bits[own], part, 1)[:, None])[:, 0] > 0.5
-        box, area = boxes_of(mask)
+        box, area = tight_boxes(mask)
         whole = torch.tensor([one.area for one in part], device=bits.device)
         boxes.append(box)
         shares.append(area * moved.theta[:, :, :2].det().abs() / whole)

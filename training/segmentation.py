@@ -80,13 +80,21 @@ def prompts_of(boxes: Tensor, points: Tensor, draw: float) -> tuple[Tensor | Non
 
 
 def loss_of(logits: Tensor, quality: Tensor, sample: Sample) -> dict[str, Tensor]:
+    """`outline_loss` on the grid of SAM's masks, where pixels far from the box count a tenth."""
+    truth = sample.coverage
+    return outline_loss(logits, quality, truth, sample.weights, _near(sample.boxes, truth.shape[-1]))
+
+
+def outline_loss(logits: Tensor, quality: Tensor, truth: Tensor, weight: Tensor, near: Tensor) -> dict[str, Tensor]:
     """Cross-entropy, Dice and the error of the quality.
 
-    Pixels far from the box count a tenth, and prompts without an object nothing.
+    Args:
+        logits, truth: (n, h, w), the truth in [0, 1].
+        quality: expected intersection over union (n,).
+        weight: (n,), 0 for prompts without an object.
+        near: (n, h, w), how much each place counts in the cross-entropy.
     """
-    truth, weight = sample.masks, sample.weights
     total = weight.sum().clamp(min=1)
-    near = _near(sample.boxes, truth.shape[-1])
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, weight=near, reduction="none")
     entropy = entropy.sum(dim=(1, 2)) / near.sum(dim=(1, 2))
     dice = dice_loss(logits.sigmoid(), truth)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmedagent.networks.sam_refine import tight_boxes
 from mmedagent.training.feed import Batch
 from mmedagent.training.pool import Object, Row, main_pieces
 from mmedagent.training.variation import Frames, Geometry, vary
@@ -17,7 +18,8 @@ SKIPPED = frozenset({"vessels", "retinal vessels", "colour flow", "stroma", "bod
 LEAST_COVERAGE = 4.0
 """Pixels of the mask at half the image's size below which a prompt does not count."""
 
-JITTER = 0.15
+INWARDS, OUTWARDS = 0.06, 0.15
+"""How far an edge of a box may move, as a share of the box's side."""
 NEAR = Geometry(zoom=(0.45, 1.1), stretch=0.1, turn=0.25)
 
 
@@ -26,7 +28,8 @@ class Sample(NamedTuple):
 
     Attributes:
         images: float32 (b, 3, S, S), each scaled to [0, 1] from its own range.
-        masks: float32 (n, S/2, S/2) coverage of each object.
+        masks: float32 (n, S, S) coverage of each object.
+        coverage: float32 (n, S/2, S/2), the same on the grid of SAM's masks.
         boxes: float32 (n, 4) jittered boxes, normalised xyxy.
         points: float32 (n, 3, 3) x, y normalised and label: two points inside, one outside.
         weights: float32 (n,), 0 for a prompt whose object is not in the view.
@@ -34,6 +37,7 @@ class Sample(NamedTuple):
 
     images: Tensor
     masks: Tensor
+    coverage: Tensor
     boxes: Tensor
     points: Tensor
     weights: Tensor
@@ -55,8 +59,8 @@ def choose(row: Row, rng: np.random.Generator, prompts: int) -> list[Object]:
     return [chosen[place % len(chosen)] for place in range(prompts)] if chosen else []
 
 
-def sample_of(batch: Batch, device: torch.device, prompts: int) -> Sample:
-    """Views of the batch's images, each prompted for `prompts` objects."""
+def sample_of(batch: Batch, device: torch.device, prompts: int, inwards: float = INWARDS) -> Sample:
+    """Views of the images, each prompted for `prompts` objects in boxes whose edges move inwards by up to `inwards`."""
     rng = np.random.default_rng(int(torch.randint(2**31, ())))
     images, bits = batch.to(device)
     count, size = len(images), images.shape[-1]
@@ -73,9 +77,10 @@ def sample_of(batch: Batch, device: torch.device, prompts: int) -> Sample:
     low, high = seen.amin(dim=(1, 2, 3), keepdim=True), seen.amax(dim=(1, 2, 3), keepdim=True)
     fine = view.apply(masks.view(count, prompts, size, size)).view(-1, 1, size, size)
     coverage = functional.avg_pool2d(fine, 2)[:, 0]
-    boxes, area = boxes_of(coverage > 0.5)
+    boxes, area = tight_boxes(coverage > 0.5)
     weights = (real & (area >= LEAST_COVERAGE)).float()
-    return Sample((seen - low) / (high - low).clamp(min=1e-6), coverage, jitter(boxes), clicks(coverage), weights)
+    prepared = (seen - low) / (high - low).clamp(min=1e-6)
+    return Sample(prepared, fine[:, 0], coverage, jitter(boxes, inwards), clicks(coverage), weights)
 
 
 def object_masks(bits: Tensor, objects: list[Object], prompts: int) -> Tensor:
@@ -90,26 +95,12 @@ def object_masks(bits: Tensor, objects: list[Object], prompts: int) -> Tensor:
     return structure.float() * (inside_y[:, :, None] & inside_x[:, None, :])
 
 
-def boxes_of(masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Tight normalised boxes (n, 4) of bool masks (n, s, s), for an empty one the whole image, and pixels (n,)."""
-    side = masks.shape[-1]
-    ends = []
-    for over in (1, 2):
-        line = masks.any(dim=over).float()
-        first, last = line.argmax(dim=1), side - line.flip(1).argmax(dim=1)
-        ends.append((first / side, last / side))
-    boxes = torch.stack([ends[0][0], ends[1][0], ends[0][1], ends[1][1]], dim=1)
-    area = masks.sum(dim=(1, 2))
-    whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=masks.device)
-    return torch.where(area[:, None] > 0, boxes, whole), area
-
-
-def jitter(boxes: Tensor, most: float = JITTER) -> Tensor:
-    """Move each edge by up to `most` of the side, more often outwards, within the image."""
+def jitter(boxes: Tensor, inwards: float = INWARDS, outwards: float = OUTWARDS) -> Tensor:
+    """Move each edge by up to these shares of the side, most boxes by less, within the image."""
     side = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    outwards = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=boxes.device)
-    draw = torch.empty_like(boxes).uniform_(-0.4 * most, most) * torch.rand(len(boxes), 1, device=boxes.device)
-    moved = (boxes + outwards * side * draw).clamp(0, 1)
+    direction = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=boxes.device)
+    draw = torch.empty_like(boxes).uniform_(-inwards, outwards) * torch.rand(len(boxes), 1, device=boxes.device)
+    moved = (boxes + direction * side * draw).clamp(0, 1)
     return torch.where(((moved[:, 2:] - moved[:, :2]) > 0.004).all(dim=1, keepdim=True), moved, boxes)
 
 

@@ -157,6 +157,8 @@ def test_prompts_that_show_nothing_are_refused(
         ('{"weights": "model.safetensors"}', "needs"),
         ('{"weights": "m.safetensors", "sha256": "0", "architecture": {"deep": 3}}', "unknown SAM sizes"),
         ('{"weights": "m.safetensors", "sha256": "0", "architecture": {"depth": "3"}}', "whole numbers"),
+        ('{"weights": "m.safetensors", "sha256": "0", "architecture": {"refiner": [12]}}', "multiples of 8"),
+        ('{"weights": "m.safetensors", "sha256": "0", "architecture": {"refiner": 16}}', "multiples of 8"),
     ],
 )
 def test_a_wrong_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:

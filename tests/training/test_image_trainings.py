@@ -9,6 +9,7 @@ import torch
 from mmedagent.networks.clip import load_clip
 from mmedagent.networks.glance import GlanceConfig, GlanceNet, load_glance
 from mmedagent.networks.grounding import load_grounding, to_corners
+from mmedagent.networks.sam_refine import tight_boxes
 from mmedagent.training import classification, glance, grounding, trunk
 from mmedagent.training.classification_captions import all_texts
 from mmedagent.training.feed import Batch, Run, batches
@@ -17,7 +18,7 @@ from mmedagent.training.grounding_data import Maker
 from mmedagent.training.grounding_names import WORDINGS, load_names
 from mmedagent.training.pool import Pool
 from mmedagent.training.segmentation import OVER_TRUNK, start
-from mmedagent.training.segmentation_data import boxes_of, jitter, object_masks, sample_of
+from mmedagent.training.segmentation_data import jitter, object_masks, sample_of
 from mmedagent.training.text_bank import make, read, write
 from mmedagent.training.variation import Frames, Geometry, vary
 from training.small_pool import write_small_pool
@@ -85,10 +86,11 @@ def test_prompts_of_the_segmentation_show_their_objects(batch: Batch) -> None:
     torch.manual_seed(0)
     sample = sample_of(batch, CPU, 4)
     assert sample.images.shape == (6, 3, 256, 256)
-    assert sample.masks.shape == (24, 128, 128)
+    assert sample.masks.shape == (24, 256, 256)
+    assert sample.coverage.shape == (24, 128, 128)
     real = sample.weights > 0
     assert 0 < int(real.sum()) < 24
-    for mask, box, points in zip(sample.masks[real], sample.boxes[real], sample.points[real], strict=True):
+    for mask, box, points in zip(sample.coverage[real], sample.boxes[real], sample.points[real], strict=True):
         x, y = (points[0, :2] * 128).long().tolist()
         assert mask[y, x] > 0.5
         assert bool((box[:2] < box[2:]).all())
@@ -98,7 +100,7 @@ def test_a_mask_stays_within_its_box_and_gives_it_back(batch: Batch) -> None:
     number = next(place for place, row in enumerate(batch.rows) if len(row.objects) >= 3)
     row = batch.rows[number]
     masks = object_masks(batch.bits[number : number + 1], list(row.objects[:3]), 3)
-    boxes, area = boxes_of(masks > 0)
+    boxes, area = tight_boxes(masks > 0)
     for one, box, pixels in zip(row.objects[:3], boxes, area, strict=True):
         assert pixels >= one.area
         assert (box * 256).tolist() == pytest.approx(one.box)

@@ -70,8 +70,8 @@ export const EXAMPLE_STUDIES: readonly ExampleStudy[] = [
     modality: "MR",
     file: "brain-mr.png",
     url: brainMr,
-    question: "What modality is this?",
-    tools: ["classification"],
+    question: "Segment the brain.",
+    tools: ["grounded_segmentation"],
     box: null,
   },
   {
