@@ -1,7 +1,7 @@
 """The report tool with small random networks: its results follow the card, and other images get no report."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -99,8 +99,9 @@ def test_a_batch_has_one_outcome_a_call_in_order(tool: ReportGenerationTool) -> 
     assert isinstance(outcomes[4], ToolOutput)
     for outcome, image in ((outcomes[0], IMAGE), (outcomes[3], other)):
         assert isinstance(outcome, ToolOutput)
-        for said, alone in zip(outcome.data["sentences"], ask(tool, image)["sentences"], strict=True):
-            assert said == {**alone, "probability": pytest.approx(alone["probability"], abs=1e-5)}
+        together, alone = cast("list[dict[str, Any]]", outcome.data["sentences"]), ask(tool, image)["sentences"]
+        for said, expected in zip(together, cast("list[dict[str, Any]]", alone), strict=True):
+            assert said == {**expected, "probability": pytest.approx(expected["probability"], abs=1e-5)}
         assert outcome.preprocessing
 
 
