@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmedagent.networks.checkpoints import load_strict, save_fp16
-from mmedagent.networks.sam import SamConfig, build_sam, encode_prompts, thumbnails
+from mmedagent.networks.sam import SamConfig, build_sam, encode_prompts
 from mmedagent.networks.trunk import WIDTHS
 from mmedagent.training.dice import dice_loss
 from mmedagent.training.feed import Run, autocast, batches
@@ -57,7 +57,7 @@ def decode(
     the two together. Images are prepared (b, 3, S, S), boxes (b n, 4), points (b n, m, 3) with labels.
     """
     embeddings = sam.image_encoder(images)
-    sparse, dense = encode_prompts(sam, config, thumbnails(images, config), boxes, points)
+    sparse, dense = encode_prompts(sam, config, images, boxes, points)
     decoder, count = sam.mask_decoder, len(sparse)
     special = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([special.expand(count, -1, -1), sparse], dim=1)
