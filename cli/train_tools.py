@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,9 +42,13 @@ def add_tool(
     / "planner",
     steps: Annotated[int, typer.Option(min=1, help="Updates of the new outcomes.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Of the order and the wording of the examples.")] = 0,
+    old_asks: Annotated[int, typer.Option(min=8, help="How many asks of the old tools it is reminded of.")] = 10_000,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 2,
 ) -> None:
-    """Teach the compact planner new tools. It is refused if it loses a point of the old tools, or three asks of one."""
+    """Teach the compact planner new tools.
+
+    It is refused if it does not learn them, and if it loses a point of the old tools, or three asks of one.
+    """
     import torch
 
     from mmedagent.training.added_tools.cards import lesson_of
@@ -59,24 +63,21 @@ def add_tool(
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
         candidate = Path(scratch) / output.name
-        Teacher(start, seed).teach(taught, candidate, steps)
+        Teacher(start, seed, old_asks).teach(taught, candidate, steps)
         after = reader_of(candidate)
-        verdict = OldAsks(reader_of(start)).verdict(after)
         new = [
             Learnt(lesson.card.name, len(asked), learnt(after, lesson, asked))
             for lesson, asked in zip(lessons, held_out, strict=True)
         ]
-        reasons = [
-            *verdict.reasons,
-            *(
-                f"{one.tool}: only {one.right} of {one.asks} held-out examples are right"
-                for one in new
-                if one.right < LEAST_LEARNT * one.asks
-            ),
-        ]
-        Console().print(_table(verdict, new))
-        if reasons:
-            raise ConflictError(f"The planner was not promoted. {'; '.join(reasons)}. Give more or clearer examples.")
+        Console().print(_new_table(new))
+        _refuse_for(
+            f"{one.tool}: only {one.right} of {one.asks} held-out examples are right"
+            for one in new
+            if one.right < LEAST_LEARNT * one.asks
+        )
+        verdict = OldAsks(reader_of(start)).verdict(after)
+        Console().print(_old_table(verdict))
+        _refuse_for(verdict.reasons)
         candidate.replace(output)
     typer.echo(f"{output}: a profile names it as the checkpoint of its planner, docs/profiles.md.")
 
@@ -89,10 +90,20 @@ def split(lesson: Lesson) -> tuple[Lesson, tuple[Taught, ...]]:
     return replace(lesson, taught=tuple(one for one in lesson.taught if one not in held_out)), held_out
 
 
-def _table(verdict: Verdict, new: Sequence[Learnt]) -> Table:
+def _refuse_for(reasons: Iterable[str]) -> None:
+    if said := "; ".join(reasons):
+        raise ConflictError(f"The planner was not promoted. {said}. Give more or clearer examples.")
+
+
+def _new_table(new: Sequence[Learnt]) -> Table:
+    table = Table("held-out asks", "asks", "right now")
+    for one in new:
+        table.add_row(f"new: {one.tool}", str(one.asks), str(one.right))
+    return table
+
+
+def _old_table(verdict: Verdict) -> Table:
     table = Table("held-out asks", "asks", "right before", "right now")
     for name, row in [*verdict.kept.items(), ("all of these", verdict.pooled)]:
         table.add_row(name, str(row.asks), str(row.before), str(row.after))
-    for one in new:
-        table.add_row(f"new: {one.tool}", str(one.asks), "", str(one.right))
     return table

@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mmedagent.protocol.errors import MMedAgentError, NotFoundError, RequestError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from mmedagent.protocol.errors import MMedAgentError, NotFoundError, RequestError, ServiceError
 from mmedagent.protocol.workers import WorkerHealth, WorkerRegistration
 from mmedagent.serving.clients import ControllerClient
 
@@ -15,6 +17,7 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
 RENEWALS_A_LEASE = 3
+LEAVE_ATTEMPTS = 3
 
 
 @dataclass
@@ -38,6 +41,14 @@ async def keep_registered(controller: ControllerClient, member: Membership) -> N
         await asyncio.sleep(await asyncio.shield(member.exchange))
 
 
+_leaving = AsyncRetrying(
+    stop=stop_after_attempt(LEAVE_ATTEMPTS),
+    wait=wait_fixed(RETRY_S),
+    retry=retry_if_exception_type(ServiceError),
+    reraise=True,
+)
+
+
 async def leave(controller: ControllerClient, members: Sequence[Membership]) -> None:
     """Take the members off the list, so that nothing new is sent to them."""
     for member in members:
@@ -45,7 +56,7 @@ async def leave(controller: ControllerClient, members: Sequence[Membership]) -> 
             await member.exchange
         if member.worker_id:
             try:
-                await controller.leave(member.worker_id)
+                await _leaving(controller.leave, member.worker_id)
             except MMedAgentError as error:
                 log.warning("could not leave", extra={"code": error.code, "worker_id": member.worker_id})
             member.worker_id = None

@@ -18,7 +18,7 @@ ASKS = (
      "prompts": ["spleen"]},
 )  # fmt: skip
 
-FEW = ("--steps", "1", "--threads", "1")
+FEW = ("--steps", "1", "--threads", "1", "--old-asks", "64")
 
 
 @pytest.fixture
