@@ -20,7 +20,7 @@ from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.training.added_tools.cards import Lesson
 from mmedagent.training.instructions.ask_files import Share
 from mmedagent.training.instructions.examples import Example, examples, make_example
-from mmedagent.training.planner_batches import IGNORED, batches
+from mmedagent.training.planner_batches import IGNORED, labelled
 
 FILLINGS, JOINED = 12, 300
 """How often each example of a card is filled and worded, and how many of the old examples are several asks in one."""
@@ -111,8 +111,9 @@ class Teacher:
     def _asked(self, drawn: Sequence[Example], keys: Sequence[str], what: str) -> Asked:
         planner = self._planner
         rows: list[tuple[Tensor, ...]] = []
-        rounds = -(-len(drawn) // READ_AT_ONCE)
-        for batch in track(batches(planner.tokenizer, drawn, READ_AT_ONCE, 0, keys), what, total=rounds):
+        by_length = sorted(drawn, key=lambda example: len(example.text))
+        for start in track(range(0, len(drawn), READ_AT_ONCE), what):
+            batch = labelled(planner.tokenizer, by_length[start : start + READ_AT_ONCE], keys)
             states = self._both.word_states(batch.asks)
             parts, real, said = batch.outcome.shape[1], batch.outcome != IGNORED, batch.tag != IGNORED
             rows.append(
