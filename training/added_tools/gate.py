@@ -88,13 +88,24 @@ def _reasons(kept: dict[str, Kept]) -> list[str]:
     return reasons
 
 
-def learnt(reader: AskReader, lesson: Lesson, asked: Sequence[Taught]) -> int:
-    """How many of some examples give exactly the call that they mean."""
-    right = 0
+@dataclass(frozen=True)
+class Learnt:
+    """Held-out examples of a new tool: how many there are, how many get a call of it, and how many exactly theirs."""
+
+    tool: str
+    asks: int
+    called: int
+    exact: int
+
+
+def learnt(reader: AskReader, lesson: Lesson, asked: Sequence[Taught]) -> Learnt:
+    """How a planner plans for some examples of a tool."""
+    called = exact = 0
+    tool = lesson.card.name
     for one in asked:
         ask = read_ask_text(one.example.ask)
-        actions = [part.action for part in plan_parts(reader.read(ask), ask, {*TOOLS, lesson.card.name})]
-        right += [(action.API_name, action.API_params) for action in actions if action is not None] == [
-            (lesson.card.name, one.example.parameters)
-        ]
-    return right
+        actions = [part.action for part in plan_parts(reader.read(ask), ask, {*TOOLS, tool})]
+        calls = [(action.API_name, action.API_params) for action in actions if action is not None]
+        called += tool in dict(calls)
+        exact += calls == [(tool, one.example.parameters)]
+    return Learnt(tool, len(asked), called, exact)
