@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 HELD_OUT_EVERY = 5
 """One in so many examples of a card is kept from the first of the two planners that are made."""
 
-LEAST_CALLED = 0.6
-"""The share of the held-out examples that must get a call of their tool. They are few, so that more would be chance."""
+LEAST_LEARNT = 0.8
+"""The share of the held-out examples that must get a call of their tool."""
 
 
 def add_tool(
@@ -54,15 +54,16 @@ def add_tool(
     without, held_out = zip(*(split(lesson) for lesson in lessons), strict=True)
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-        trial, candidate = Path(scratch) / "trial", Path(scratch) / output.name
+        trial, candidate = Path(scratch) / "trial", Path(scratch) / "candidate"
         teacher = Teacher(start, seed, old_asks)
         teacher.teach(without, trial, steps)
-        new = [learnt(reader_of(trial), *pair) for pair in zip(lessons, held_out, strict=True)]
+        reader = reader_of(trial)
+        new = [learnt(reader, *pair) for pair in zip(lessons, held_out, strict=True)]
         Console().print(_new_table(new))
         _refuse_for(
             f"{one.tool}: only {one.called} of {one.asks} held-out examples get a call of it"
             for one in new
-            if one.called < LEAST_CALLED * one.asks
+            if one.called < LEAST_LEARNT * one.asks
         )
         teacher.teach(lessons, candidate, steps)
         verdict = OldAsks(reader_of(start)).verdict(reader_of(candidate))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from mmedagent.protocol.errors import MMedAgentError, NotFoundError, RequestError, ServiceError
 from mmedagent.protocol.workers import WorkerHealth, WorkerRegistration
@@ -41,25 +41,30 @@ async def keep_registered(controller: ControllerClient, member: Membership) -> N
         await asyncio.sleep(await asyncio.shield(member.exchange))
 
 
-_leaving = AsyncRetrying(
+async def leave(controller: ControllerClient, members: Sequence[Membership]) -> None:
+    """Take the members off the list, so that nothing new is sent to them."""
+    await asyncio.gather(*(_leave(controller, member) for member in members))
+
+
+async def _leave(controller: ControllerClient, member: Membership) -> None:
+    if member.exchange:
+        await member.exchange
+    if member.worker_id:
+        try:
+            await _take_off(controller, member.worker_id)
+        except MMedAgentError as error:
+            log.warning("could not leave", extra={"code": error.code, "worker_id": member.worker_id})
+        member.worker_id = None
+
+
+@retry(
     stop=stop_after_attempt(LEAVE_ATTEMPTS),
     wait=wait_fixed(RETRY_S),
     retry=retry_if_exception_type(ServiceError),
     reraise=True,
 )
-
-
-async def leave(controller: ControllerClient, members: Sequence[Membership]) -> None:
-    """Take the members off the list, so that nothing new is sent to them."""
-    for member in members:
-        if member.exchange:
-            await member.exchange
-        if member.worker_id:
-            try:
-                await _leaving(controller.leave, member.worker_id)
-            except MMedAgentError as error:
-                log.warning("could not leave", extra={"code": error.code, "worker_id": member.worker_id})
-            member.worker_id = None
+async def _take_off(controller: ControllerClient, worker_id: str) -> None:
+    await controller.leave(worker_id)
 
 
 async def _exchange(controller: ControllerClient, member: Membership) -> float:

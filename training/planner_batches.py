@@ -34,16 +34,14 @@ class LabelledBatch:
     refers: Tensor
 
 
-def batches(
-    tokenizer: Tokenizer, examples: Sequence[Example], size: int, seed: int, outcomes: Sequence[str] = OUTCOMES
-) -> Iterator[LabelledBatch]:
+def batches(tokenizer: Tokenizer, examples: Sequence[Example], size: int, seed: int) -> Iterator[LabelledBatch]:
     """Batches in random order, each of examples of about the same length."""
     random = Random(seed)  # noqa: S311 - order of training examples
     order = sorted(range(len(examples)), key=lambda index: len(examples[index].text) + random.random() * 20)
     groups = [order[start : start + size] for start in range(0, len(order), size)]
     random.shuffle(groups)
     for group in groups:
-        yield labelled(tokenizer, [examples[index] for index in group], outcomes)
+        yield labelled(tokenizer, [examples[index] for index in group])
 
 
 def labelled(tokenizer: Tokenizer, examples: Sequence[Example], outcomes: Sequence[str] = OUTCOMES) -> LabelledBatch:

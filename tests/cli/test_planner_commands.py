@@ -32,6 +32,7 @@ def test_a_planner_that_has_not_learnt_its_tool_is_not_written(runner: CliRunner
     assert isinstance(found.exception, ConflictError)
     assert "dose_estimate: only" in str(found.exception)
     assert "call the tool" in found.output
+    assert "dose_estimate" in found.output
     assert list(tmp_path.iterdir()) == []
 
 
