@@ -21,13 +21,15 @@ from mmedagent.networks.checkpoints import CheckpointError
 from mmedagent.networks.minilm import MINILM_WIDTH
 from mmedagent.protocol.cards import BUILT_IN
 
-TOOLS = BUILT_IN
+TOOLS, OTHER = BUILT_IN, "other_tool"
 OUTCOMES = (
     *TOOLS, "greeting", "thanks", "abilities", "image_question", "clarify", "unsafe", "off_topic", "again", "recall",
+    OTHER,
 )  # fmt: skip
-"""What a part may ask for: a tool, something without one, the tool of the ask before, or an earlier result."""
+"""What a part may ask for: a tool, something without one, the tool of the ask before, an earlier result, or what only
+a tool could do that the planner does not know."""
 
-HARMLESS = ("greeting", "thanks", "abilities", "image_question", "clarify", "off_topic", "recall")
+HARMLESS = ("greeting", "thanks", "abilities", "image_question", "clarify", "off_topic", "recall", OTHER)
 """Outcomes that are answered in words; taking one for another does no harm, so they share their confidence."""
 
 TASKS = ("modality", "anatomy", "histology", "finding", "labels")
@@ -71,7 +73,7 @@ class AskHeads(nn.Module):
 
 
 class PartLogits(NamedTuple):
-    """Logits of each part's outcome (n, parts, 16 and those added), task (n, parts, 5) and reference (n, parts, 3)."""
+    """Logits of each part's outcome (n, parts, 17 and those added), task (n, parts, 5) and reference (n, parts, 3)."""
 
     outcome: Tensor
     task: Tensor

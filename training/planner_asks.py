@@ -12,11 +12,19 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from mmedagent.networks.checkpoints import load_state, load_strict
-from mmedagent.networks.minilm import load_tokenizer
+from mmedagent.networks.minilm import MINILM_WIDTH, load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
-from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, PlannerNet
+from mmedagent.networks.planner_net import (
+    LORA_TARGETS,
+    MAX_TOKENS,
+    OTHER,
+    OUTCOMES,
+    PlannerNet,
+    mean_by_group,
+)
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.training.feed import Average, autocast, mix
+from mmedagent.training.instructions.ask_files import other_tools
 from mmedagent.training.instructions.examples import Example, examples
 from mmedagent.training.planner_batches import IGNORED, LabelledBatch, batches, labelled
 from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
@@ -59,8 +67,12 @@ def fit_asks(
     net = PlannerNet(get_peft_model(load_minilm_encoder(), settings)).train()
     if start is not None:
         _restore(net, start)
+    others = nn.Linear(MINILM_WIDTH, len(other_tools()))
     lora = [parameter for parameter in net.encoder.parameters() if parameter.requires_grad]
-    groups = [{"params": lora, "lr": LORA_RATE}, {"params": list(net.heads.parameters()), "lr": HEAD_RATE}]
+    groups = [
+        {"params": lora, "lr": LORA_RATE},
+        {"params": [*net.heads.parameters(), *others.parameters()], "lr": HEAD_RATE},
+    ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     trained = nn.ParameterList([*lora, *net.heads.parameters()])
     first = {name: value.detach().clone() for name, value in trained.state_dict().items()}
@@ -75,7 +87,7 @@ def fit_asks(
                 if done == steps:
                     break
                 with autocast(torch.device("cpu")):
-                    loss = loss_of(net, batch)
+                    loss = loss_of(net, others, batch)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(trained, 1.0)
@@ -93,15 +105,24 @@ def fit_asks(
 
 
 def _restore(net: PlannerNet, folder: Path) -> None:
+    """Load a checkpoint; outcomes that it does not know yet begin with zeros."""
     state = load_state(folder / "model.safetensors")
     factors = {key.removeprefix("lora."): value.float() for key, value in state.items() if key.startswith("lora.")}
     set_peft_model_state_dict(net.encoder, factors)
     heads = {key.removeprefix("heads."): value for key, value in state.items() if key.startswith("heads.")}
+    for name in ("outcome.weight", "outcome.bias"):
+        rows = heads[name].float()
+        missing = len(OUTCOMES) - len(rows)
+        heads[name] = torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])])
     load_strict(net.heads, heads)
 
 
-def loss_of(net: PlannerNet, batch: LabelledBatch) -> Tensor:
-    """Sum of the cross-entropies of outcome, task, reference, tags and part beginnings."""
+def loss_of(net: PlannerNet, others: nn.Linear, batch: LabelledBatch) -> Tensor:
+    """Sum of the cross-entropies of outcome, task, reference, tags and part beginnings.
+
+    `others` tells the tools apart that the planner does not know, as heads do that are added later: so the states keep
+    what such heads need. It serves in training only.
+    """
     states = net.word_states(batch.asks)
     begins, tags = net.word_logits(states)
     said = net.part_logits(states, batch.part, batch.outcome.shape[1])
@@ -113,9 +134,18 @@ def loss_of(net: PlannerNet, batch: LabelledBatch) -> Tensor:
         begin * 2
         + _cross_entropy(tags, batch.tag)
         + _cross_entropy(said.outcome, batch.outcome)
+        + _other_tools(net, others, states, said.outcome, batch)
         + 0.5 * _cross_entropy(said.task, batch.task)
         + 0.5 * _cross_entropy(said.refers, batch.refers)
     )
+
+
+def _other_tools(net: PlannerNet, others: nn.Linear, states: Tensor, outcome: Tensor, batch: LabelledBatch) -> Tensor:
+    """The cross-entropy of outcomes with each other tool as one of its own in place of `OTHER`."""
+    pooled = mean_by_group(states, batch.part, batch.outcome.shape[1])
+    known = [place for place, name in enumerate(OUTCOMES) if name != OTHER]
+    meant = torch.where(batch.other == IGNORED, batch.outcome, len(known) + batch.other)
+    return _cross_entropy(torch.cat([outcome[..., known], others(net.heads.dropout(pooled))], -1), meant)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

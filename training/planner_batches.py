@@ -10,8 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mmedagent.networks.planner_net import OUTCOMES, REFERS, TAGS, TASKS, AskBatch
+from mmedagent.networks.planner_net import OTHER, OUTCOMES, REFERS, TAGS, TASKS, AskBatch
 from mmedagent.networks.planner_reader import tokenise
+from mmedagent.training.instructions.ask_files import other_tools
 from mmedagent.training.instructions.examples import Example
 
 IGNORED = -100
@@ -21,8 +22,9 @@ IGNORED = -100
 class LabelledBatch:
     """A batch with its targets; `IGNORED` where there is none.
 
-    begin: float32 (n, words), 1 where a part begins. tag: int64 (n, words). part: int64 (n, words), the part of each
-    word from 0, or -1. outcome, task, refers: int64 (n, parts).
+    begin: float32 (n, words), 1 where a part begins. tag: int64 (n, words), none in parts that want another tool.
+    part: int64 (n, words), the part of each word from 0, or -1. outcome, task, refers: int64 (n, parts). other: the
+    place in `other_tools()` of the tool that is wanted, int64 (n, parts).
     """
 
     asks: AskBatch
@@ -32,6 +34,7 @@ class LabelledBatch:
     outcome: Tensor
     task: Tensor
     refers: Tensor
+    other: Tensor
 
 
 def batches(tokenizer: Tokenizer, examples: Sequence[Example], size: int, seed: int) -> Iterator[LabelledBatch]:
@@ -51,7 +54,7 @@ def labelled(tokenizer: Tokenizer, examples: Sequence[Example], outcomes: Sequen
     parts = max(len(example.parts) for example in examples)
     begin, tag = torch.full(shape, float(IGNORED)), torch.full(shape, IGNORED)
     part = torch.full(shape, -1)
-    outcome, task, refers = (torch.full((len(examples), parts), IGNORED) for _ in range(3))
+    outcome, task, refers, other = (torch.full((len(examples), parts), IGNORED) for _ in range(4))
     for row, (example, words) in enumerate(zip(examples, tokenised.words, strict=True)):
         begin[row, : len(words)], tag[row, : len(words)] = 0.0, 0
         for number, mark in enumerate(example.parts):
@@ -63,10 +66,15 @@ def labelled(tokenizer: Tokenizer, examples: Sequence[Example], outcomes: Sequen
             part[row, first : len(words)] = number
             outcome[row, number] = outcomes.index(mark.outcome)
             refers[row, number] = REFERS.index(mark.refers)
-            if mark.task is not None:
+            if mark.outcome == OTHER:
+                other[row, number] = other_tools().index(str(mark.task))
+            elif mark.task is not None:
                 task[row, number] = TASKS.index(mark.task)
         for span in example.spans:
             touched = [index for index, word in enumerate(words) if word[0] < span.end and word[1] > span.start]
             for place, index in enumerate(touched):
                 tag[row, index] = TAGS.index(f"{'I' if place else 'B'}-{span.kind}")
-    return LabelledBatch(tokenised.batch, begin, tag, part, outcome, task, refers)
+        for number, mark in enumerate(example.parts):
+            if mark.outcome == OTHER:
+                tag[row, part[row] == number] = IGNORED
+    return LabelledBatch(tokenised.batch, begin, tag, part, outcome, task, refers, other)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from mmedagent.networks.glance import GLANCE_SIZE, WEIGHTS, GlanceConfig
 from mmedagent.networks.planner_checkpoint import PlannerConfig
-from mmedagent.training.instructions.ask_files import all_asks
+from mmedagent.networks.planner_net import OTHER
+from mmedagent.training.instructions.ask_files import all_asks, other_tools
 from mmedagent.training.planner_evaluation import Scores
 
 _CARD = """# The compact planner, {version}
@@ -22,7 +23,8 @@ of a classification and the words to copy. `model.safetensors` has the sha256 `{
 
 {asks} hand-written asks and the examples of the seven tool cards ({shares}),
 divided by the hash of their wording, so that no wording is on two sides. Slots are filled from lists and, in more than
-half of the cases, with invented names. The image tower has seen phantoms only. No real image and no patient data.
+half of the cases, with invented names. {other} of the asks want one of {others} tools that the planner does not
+know, and are divided by that tool. The image tower has seen phantoms only. No real image and no patient data.
 The phrasings that questions about the image are compared with are in `model_worker/compact/questions.toml`.
 
 ## Training
@@ -55,7 +57,9 @@ may carry the claim; a question about whether anything is abnormal is a classifi
 where that tool is not registered, where the ask wants no tool or only a glance, and where the planner would ask back
 although the question is a plain one about the image. A look says what it is sure of (a probability of at least 75%),
 and otherwise that it cannot tell. A name is segmented by name, a place by segmentation, also where both are given.
-Diseases in general are looked up in the handbook.
+Diseases in general are looked up in the handbook. What only a tool could do that the planner does not know is said to
+be so, and not done with the nearest tool. In training these tools were told apart as outcomes of their own, so that the
+encoder keeps what heads of tools need that are added later.
 
 ## Limits
 
@@ -88,6 +92,8 @@ def model_card(
         tower=_tower(glance),
         accuracies=_accuracies(glance),
         asks=len(asks),
+        other=sum(ask.parts[0].outcome == OTHER for ask in asks),
+        others=len(other_tools()),
         shares=", ".join(f"{count} {share}" for share, count in shares.items()),
         command=command,
         rows=rows,

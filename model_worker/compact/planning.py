@@ -32,7 +32,7 @@ def first_plan(reading: Reading, request: PlannerRequest, threshold: float) -> P
         return _elsewhere(reading) if reading.misplaced else _without_tools(reading, request)
     planned = _planned(reading, request)
     actions = tuple(part.action for part in planned if part.action is not None)
-    notes = _notes(planned, request, reading.misplaced)
+    notes = _notes(reading, planned, request)
     if not actions:
         return _without_actions(reading, notes)
     thoughts = talk.intention([part for part in planned if part.action is not None], reading.ask)
@@ -47,7 +47,7 @@ def answer(reading: Reading, request: PlannerRequest) -> Plan:
     paragraphs = composed(request)
     if reading.look is not None or reading.has("image_question"):
         paragraphs.insert(0, _looked(reading))
-    paragraphs += _notes(_planned(reading, request), request, reading.misplaced)
+    paragraphs += _notes(reading, _planned(reading, request), request)
     thoughts = "The actions are done, so I will answer from their results and from nothing else."
     text = "\n\n".join(paragraphs)
     return Plan(thoughts=thoughts, value=text if len(text) <= MAX_ANSWER else f"{text[:MAX_ANSWER]}…")
@@ -76,10 +76,13 @@ def _planned(reading: Reading, request: PlannerRequest) -> tuple[PlannedPart, ..
     return plan_parts(reading.tool_parts, reading.ask, usable)
 
 
-def _notes(planned: Sequence[PlannedPart], request: PlannerRequest, misplaced: Sequence[str]) -> list[str]:
+def _notes(reading: Reading, planned: Sequence[PlannedPart], request: PlannerRequest) -> list[str]:
     """Why parts of an ask have no action, each reason once."""
     registered = {card.name for card in request.tools}
-    notes = [*misplaced]
+    notes = [
+        *reading.misplaced,
+        *(talk.no_tool_for(part.words) for part in reading.parts if part.outcome == "other_tool"),
+    ]
     for part in planned:
         if part.action is not None:
             continue
@@ -95,11 +98,24 @@ def _notes(planned: Sequence[PlannedPart], request: PlannerRequest, misplaced: S
 
 def _without_tools(reading: Reading, request: PlannerRequest) -> Plan:
     """Answers that need no tool; among several the most substantial one is given."""
-    by_weight = ("off_topic", "image_question", "recall", "abilities", "clarify", "greeting", "thanks")
+    by_weight = (
+        "off_topic",
+        "other_tool",
+        "image_question",
+        "recall",
+        "abilities",
+        "clarify",
+        "greeting",
+        "thanks",
+    )
     outcome = next((outcome for outcome in by_weight if reading.has(outcome)), "clarify")
     match outcome:
         case "off_topic":
             return Plan(thoughts="This has nothing to do with medical images or medicine.", value=talk.OFF_TOPIC)
+        case "other_tool":
+            seen = [_looked(reading)] if reading.has("image_question") else []
+            value = "\n\n".join([*seen, *_notes(reading, (), request), talk.abilities(request.tools)])
+            return Plan(thoughts="This needs a tool that is not there, so I will say so.", value=value)
         case "image_question":
             thoughts = "A look at the image is enough for this, so no tool is needed."
             return Plan(thoughts=thoughts, value=_looked(reading))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mmedagent.model_worker.compact.compose import numbers
-from mmedagent.networks.planner_parts import PlannedPart
+from mmedagent.networks.planner_parts import PlannedPart, without_joints
 from mmedagent.networks.planner_text import AskText
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.invocation import ImageRef
@@ -22,6 +22,9 @@ WELCOME = "You are welcome. Ask on whenever you like."
 IMAGE_NEEDED = "There is no image in this conversation yet. Please attach one and ask again."
 AT_ONCE = "The parts do not depend on each other, so the tools run at the same time."
 ONE_AFTER_THE_OTHER = "Where an action needs the result of another, it waits for it."
+MAX_QUOTED = 160
+"""Longer words of the user are quoted up to this many characters."""
+
 _DOING = {
     "grounding": "find something by its name",
     "segmentation": "outline what is inside a box or at a point",
@@ -103,6 +106,13 @@ def unavailable(tool: str, registered: Collection[str]) -> str:
     if tool in {"grounding", "grounded_segmentation"} and "segmentation" in registered:
         return f"{sentence} Draw a box around the structure, and I can outline and measure what is in it."
     return sentence
+
+
+def no_tool_for(words: str) -> str:
+    """That the planner knows no tool for what some words ask for."""
+    said = without_joints(_line(words))
+    shown = said if len(said) <= MAX_QUOTED else f"{said[:MAX_QUOTED].rstrip()}…"
+    return f"I know no tool for this: {numbers.quoted(shown.rstrip('.?!'))}."
 
 
 def missing(tool: str, what: str) -> str:

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from mmedagent.cli.main import app
 from mmedagent.cli.paths import EVALUATION
+from mmedagent.protocol.card import CardExample, ToolCard
+from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import ConflictError, InvalidRequestError
 
 CARD = EVALUATION / "added_tools" / "cards" / "dose_estimate.json"
@@ -27,13 +29,18 @@ def runner() -> CliRunner:
 
 
 def test_a_planner_that_has_not_learnt_its_tool_is_not_written(runner: CliRunner, tmp_path: Path) -> None:
-    output = tmp_path / "planner"
-    found = runner.invoke(app, ["train", "add-tool", str(CARD), "--output", str(output), *FEW])
+    output, card = tmp_path / "planner", tmp_path / "card.json"
+    asks = [example.ask for one in built_in_cards() for example in one.examples]
+    old = tuple(CardExample(ask=ask, parameters={}) for ask in asks)
+    card.write_text(
+        ToolCard.model_validate_json(CARD.read_bytes()).model_copy(update={"examples": old}).model_dump_json()
+    )
+    found = runner.invoke(app, ["train", "add-tool", str(card), "--output", str(output), *FEW])
     assert isinstance(found.exception, ConflictError)
     assert "dose_estimate: only" in str(found.exception)
     assert "call the tool" in found.output
     assert "dose_estimate" in found.output
-    assert list(tmp_path.iterdir()) == []
+    assert [*tmp_path.iterdir()] == [card]
 
 
 def test_a_folder_that_is_there_and_a_file_that_is_no_card_are_refused(runner: CliRunner, tmp_path: Path) -> None:

@@ -16,11 +16,15 @@ from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 
 import mmedagent.models
 from mmedagent.model_worker.compact import CompactPlanner
+from mmedagent.model_worker.compact.planning import first_plan
+from mmedagent.model_worker.compact.reading import Reading
 from mmedagent.networks.checkpoints import load_state
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
 from mmedagent.networks.planner_checkpoint import load_planner
 from mmedagent.networks.planner_net import LORA_TARGETS, TOOLS
+from mmedagent.networks.planner_parts import Part
 from mmedagent.networks.planner_reader import AskReader, tokenise
+from mmedagent.networks.planner_text import AskText
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.cards import built_in_cards, load_card
 from mmedagent.protocol.errors import CancelledError, CheckpointError
@@ -41,7 +45,7 @@ from mmedagent.training.planner_evaluation import score
 
 CHECKPOINT = Path(next(iter(mmedagent.models.__path__))) / "planner"
 IMAGE = ImageRef(sha256="a" * 64, source_sha256="b" * 64, width=128, height=100, modality="CT", spacing_mm=(0.66, 0.66))
-MIN_OUTCOMES, MIN_PLANS = 0.85, 0.78
+MIN_OUTCOMES, MIN_PLANS, MIN_NO_TOOL = 0.85, 0.78, 0.4
 BOX = [0.25, 0.05, 0.75, 0.7]
 
 
@@ -65,6 +69,27 @@ def plan(planner: CompactPlanner, asked: PlannerRequest) -> Plan:
 
 def calls(made: Plan) -> list[tuple[str, dict[str, object]]]:
     return [(action.API_name, dict(action.API_params)) for action in made.actions]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    ["Convert the series to NIfTI, please.", "What are the CHA2DS2-VASc points of this patient?"],
+)
+def test_what_no_tool_does_is_said_to_be_so(planner: CompactPlanner, ask: str) -> None:
+    made = plan(planner, request(ask))
+    assert made.actions == ()
+    assert "I know no tool for this" in made.value
+    assert ask.rstrip(".?") in made.value
+
+
+def test_what_no_tool_does_is_said_beside_what_one_does() -> None:
+    parts = (
+        Part("classification", "Which modality is this?", task="modality"),
+        Part("other_tool", "And book an appointment."),
+    )
+    made = first_plan(Reading(AskText(" ".join(part.words for part in parts)), parts), request("..."), threshold=0.5)
+    assert calls(made) == [("classification", {"task": "modality"})]
+    assert made.value.endswith("I know no tool for this: “book an appointment”.")
 
 
 def test_a_box_is_segmented(planner: CompactPlanner) -> None:
@@ -229,10 +254,12 @@ def without_references(action: Action) -> dict[str, object]:
 def test_wordings_that_were_held_out_are_read(planner: CompactPlanner) -> None:
     loaded = load_planner(CHECKPOINT)
     reader = AskReader(loaded.net, loaded.tokenizer, loaded.config.temperature)
-    drawn = examples("test", each=1, joined=0, seed=11, augment=False)
+    every = examples("test", each=1, joined=0, seed=11, augment=False)
+    drawn = [one for one in every if not one.wants_other_tool]
     trained = score(reader, drawn)
     assert trained.outcomes >= MIN_OUTCOMES
     assert trained.plans >= MIN_PLANS
+    assert score(reader, [one for one in every if one.wants_other_tool]).tools >= MIN_NO_TOOL
     with torch.no_grad():
         weight = loaded.net.heads.outcome.weight
         weight.copy_(weight[torch.arange(len(weight)).roll(1)])

@@ -55,7 +55,9 @@ def test_pixels_outside_the_frame_are_a_problem() -> None:
     assert "128 x 100" in read_ask_text("[10, 10, 140, 90]", (128, 100)).problems[0]
 
 
-@pytest.mark.parametrize("text", ["[1]", "see [1, 2, 3, 4, 5]", "1, 2, 3, 4", "[a, b]", "", "[0.1, 0.2"])
+@pytest.mark.parametrize(
+    "text", ["[1]", "see [1, 2, 3, 4, 5]", "1, 2, 3, 4", "[a, b]", "", "[0.1, 0.2", "tag (0018,0050)"]
+)
 def test_other_numbers_are_left_alone(text: str) -> None:
     ask = read_ask_text(text)
     assert ask == AskText(text)

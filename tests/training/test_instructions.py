@@ -11,11 +11,12 @@ from random import Random
 import pytest
 from jsonschema import Draft202012Validator
 
+from mmedagent.cli.paths import EVALUATION
 from mmedagent.networks.minilm import load_tokenizer
-from mmedagent.networks.planner_net import MAX_TOKENS, OUTCOMES, TASKS, TOOLS
+from mmedagent.networks.planner_net import MAX_TOKENS, OTHER, OUTCOMES, TASKS, TOOLS
 from mmedagent.networks.planner_text import read_ask_text
 from mmedagent.protocol.cards import built_in_cards
-from mmedagent.training.instructions.ask_files import Share, all_asks
+from mmedagent.training.instructions.ask_files import Share, all_asks, other_tools
 from mmedagent.training.instructions.examples import examples
 from mmedagent.training.instructions.export import dialogues
 from mmedagent.training.planner_batches import IGNORED, labelled
@@ -27,6 +28,7 @@ GROUPS = {
     "no tool": ("greeting", "thanks", "abilities", "image_question"),
     "clarify": ("clarify",),
     "decline": ("unsafe", "off_topic"),
+    "another tool": (OTHER,),
 }
 
 
@@ -41,7 +43,7 @@ def test_every_outcome_and_task_is_in_every_share() -> None:
     for share in SHARES:
         parts = [part for ask in all_asks() if ask.share == share for part in ask.parts]
         assert {part.outcome for part in parts} == set(OUTCOMES)
-        assert {part.task for part in parts} - {None} == set(TASKS)
+        assert {part.task for part in parts if part.outcome != OTHER} - {None} == set(TASKS)
 
 
 def test_no_wording_is_in_two_shares() -> None:
@@ -51,6 +53,19 @@ def test_no_wording_is_in_two_shares() -> None:
     wordings = {share: {bare(ask.wording) for ask in all_asks() if ask.share == share} for share in SHARES}
     for first, second in combinations(SHARES, 2):
         assert not wordings[first] & wordings[second]
+
+
+def test_another_tool_is_in_one_share_and_is_none_of_those_that_are_evaluated() -> None:
+    shares: dict[str, set[Share]] = {}
+    for ask in all_asks():
+        for part in ask.parts:
+            if part.outcome == OTHER:
+                shares.setdefault(str(part.task), set()).add(ask.share)
+    assert set(shares) == set(other_tools())
+    assert all(len(some) == 1 for some in shares.values())
+    assert Counter(share for some in shares.values() for share in some).keys() == set(SHARES)
+    evaluated = {path.stem for path in (EVALUATION / "added_tools" / "cards").glob("*.json")}
+    assert not evaluated & set(shares)
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -91,6 +106,8 @@ def test_plans_of_the_data_follow_the_schemas() -> None:
 def test_spoken_coordinates_are_read_back() -> None:
     random = Random(0)  # noqa: S311 - spoken coordinates
     for example in examples("test", each=2, joined=0, seed=3):
+        if example.wants_other_tool:
+            continue
         ask = read_ask_text(example.spoken(random))
         assert ask.problems == ()
         assert bool(ask.boxes) == ("[box]" in example.text)
@@ -98,12 +115,20 @@ def test_spoken_coordinates_are_read_back() -> None:
 
 
 def test_targets_line_up_with_words() -> None:
-    drawn = examples("train", each=0, joined=16, seed=8)
+    drawn = [one for one in examples("train", each=0, joined=32, seed=8) if not one.wants_other_tool]
     batch = labelled(load_tokenizer(max_tokens=MAX_TOKENS), drawn)
     real = batch.begin != IGNORED
     assert bool((real == (batch.part >= 0)).all())
     assert batch.begin[real].sum().item() == sum(len(example.parts) for example in drawn)
     assert bool(((batch.tag != IGNORED) == real).all())
+
+
+def test_asks_for_other_tools_teach_which_one_and_no_names() -> None:
+    drawn = [one for one in examples("train", each=1, joined=0, seed=8) if one.wants_other_tool][:16]
+    batch = labelled(load_tokenizer(max_tokens=MAX_TOKENS), drawn)
+    assert bool((batch.tag == IGNORED).all())
+    assert bool((batch.task == IGNORED).all())
+    assert [other_tools()[place] for place in batch.other[:, 0].tolist()] == [one.parts[0].task for one in drawn]
 
 
 def test_the_export_has_the_format_of_mmedagent() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmedagent.networks.minilm import MINILM_WIDTH
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
 from mmedagent.networks.planner_checkpoint import PlannerConfig, load_planner, save_added
-from mmedagent.networks.planner_net import OUTCOMES, TAGS, AddedHeads, PlannerNet, added_features, mean_by_group
+from mmedagent.networks.planner_net import OTHER, OUTCOMES, TAGS, AddedHeads, PlannerNet, added_features, mean_by_group
 from mmedagent.protocol.errors import InvalidRequestError
 from mmedagent.training.added_tools.cards import Lesson
 from mmedagent.training.instructions.ask_files import Share
@@ -31,12 +31,14 @@ MAY_BE_TAKEN = 0.005
 """The share of old asks of the calibration share that new tools may take."""
 
 READ_AT_ONCE = 64
+NO_TOOL = OUTCOMES.index(OTHER)
 SHARES: tuple[Share, Share] = ("train", "calibration")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Parts of asks, and their words.
+    """Parts of asks, and their words. Parts for tools that the planner does not know are left out, and so is their
+    outcome: a new tool may be the one that they want.
 
     Attributes:
         features: of parts, float32 (n, 768).
@@ -115,11 +117,14 @@ class Teacher:
         for start in track(range(0, len(drawn), READ_AT_ONCE), what):
             batch = labelled(planner.tokenizer, by_length[start : start + READ_AT_ONCE], keys)
             states = self._both.word_states(batch.asks)
-            parts, real, said = batch.outcome.shape[1], batch.outcome != IGNORED, batch.tag != IGNORED
+            parts, said = batch.outcome.shape[1], batch.tag != IGNORED
+            real = (batch.outcome != IGNORED) & (batch.outcome != NO_TOOL)
+            known = planner.net.part_logits(states, batch.part, parts).outcome[real] / planner.config.temperature
+            known[:, NO_TOOL] = -torch.inf
             rows.append(
                 (
                     added_features(mean_by_group(states, batch.part, parts)[real]),
-                    planner.net.part_logits(states, batch.part, parts).outcome[real] / planner.config.temperature,
+                    known,
                     batch.outcome[real],
                     added_features(states[said]),
                     batch.tag[said],

@@ -1,6 +1,7 @@
 """Read the hand-written asks, one file an outcome, and the asks of the tool cards.
 
-A line is one ask; `#` begins a comment and `[task]` sets the task of the lines below it. In an ask
+A line is one ask; `#` begins a comment and `[task]` sets the task of the lines below it, or the tool that they want
+where that is another one than the planner knows. In an ask
 
 - `<words>` is a name to copy (an object, a label or an option), `«words»` a passage to copy (a question);
 - `{slot}` is filled from `slots.json`, `{box}` and `{point}` stand for coordinates in the sentence, `{input_box}` and
@@ -10,7 +11,7 @@ Files with several outcomes name one for each part: `outcome/task: words || outc
 says that the part means what an earlier ask named, `@other` that it means the opposite side of that.
 
 Asks are divided into a training, a calibration and a test share by a hash of their wording without slots, so that no
-wording is ever on two sides.
+wording is ever on two sides. Those that want another tool are divided by that tool, so that no such tool is, either.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Literal
 
-from mmedagent.networks.planner_net import OUTCOMES, REFERS, TASKS
+from mmedagent.networks.planner_net import OTHER, OUTCOMES, REFERS, TASKS
 from mmedagent.protocol.card import CardExample
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.types import JsonObject
@@ -38,7 +39,10 @@ _PART = re.compile(r"(?P<outcome>\w+)(?:/(?P<task>\w+))?(?:@(?P<refers>\w+))?: (
 
 @dataclass(frozen=True)
 class AskPart:
-    """One thing that is asked for: its outcome, for classification its task, its words with markup, its reference."""
+    """One thing that is asked for: its outcome, its words with markup, and its reference.
+
+    `task` is that of a classification, or the tool that is wanted where the planner does not know it.
+    """
 
     outcome: str
     task: str | None
@@ -59,6 +63,12 @@ class Ask:
 
 
 @lru_cache(maxsize=1)
+def other_tools() -> tuple[str, ...]:
+    """The tools that asks want and that no planner knows, in order."""
+    return tuple(dict.fromkeys(str(part.task) for (part,) in _read_file(OTHER)))
+
+
+@lru_cache(maxsize=1)
 def all_asks() -> tuple[Ask, ...]:
     """Every ask, those of the cards first; a wording that occurs twice is kept once.
 
@@ -74,6 +84,9 @@ def all_asks() -> tuple[Ask, ...]:
     for name in (*OUTCOMES, *MIXED_FILES):
         for parts in () if name in ONLY_MIXED else _read_file(name):
             words = " ".join(part.words for part in parts)
+            if name == OTHER:
+                found.setdefault(_with_slots(words), Ask(parts, _share(str(parts[0].task))))
+                continue
             share = shares.setdefault(_skeleton(words), "train" if _restates(words, known) else _share(words))
             found.setdefault(_with_slots(words), Ask(parts, share))
     return tuple(found.values())
@@ -103,7 +116,8 @@ def _mixed_part(words: str) -> AskPart:
 
 
 def _checked(part: AskPart) -> AskPart:
-    if part.outcome not in OUTCOMES or part.task not in (None, *TASKS) or part.refers not in REFERS:
+    task_known = part.task in (None, *TASKS) or part.outcome == OTHER
+    if part.outcome not in OUTCOMES or not task_known or part.refers not in REFERS:
         raise ValueError(f"unknown outcome, task or reference: {part.outcome}/{part.task}@{part.refers}")
     return part
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from random import Random
 from typing import Literal
 
-from mmedagent.networks.planner_net import TOOLS
+from mmedagent.networks.planner_net import OTHER, TOOLS
 from mmedagent.networks.planner_text import BOX_WORD, POINT_WORD, Box
 from mmedagent.training.instructions.ask_files import Ask, Share, all_asks
 from mmedagent.training.instructions.pseudo_words import pseudo_disease, pseudo_name
@@ -70,6 +70,11 @@ class Example:
     parts: tuple[PartMark, ...]
     spans: tuple[Span, ...]
 
+    @property
+    def wants_other_tool(self) -> bool:
+        """Whether a part asks for a tool that the planner does not know."""
+        return any(part.outcome == OTHER for part in self.parts)
+
     def spoken(self, random: Random) -> str:
         """The ask as a person would send it, with random coordinates."""
         text = re.sub(re.escape(f"\n{BOX_WORD}"), lambda _: f"\nInput box: {_box_text(random)}", self.text)
@@ -103,7 +108,7 @@ def make_example(random: Random, ask: Ask, augment: bool) -> Example:
 def _joined(random: Random, asks: Sequence[Ask], augment: bool) -> Example:
     """Several asks with different outcomes in one, tied by a conjunction or a mark."""
     single = [ask for ask in asks if len(ask.parts) == 1]
-    whole = [ask for ask in single if ask.parts[0].outcome in TOOLS and ask.parts[0].refers == "nothing"]
+    whole = [ask for ask in single if ask.parts[0].outcome in (*TOOLS, OTHER) and ask.parts[0].refers == "nothing"]
     count = 3 if random.random() < 0.15 else 2
     chosen: list[Ask] = []
     while len(chosen) < count:

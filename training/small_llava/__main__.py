@@ -5,7 +5,7 @@
     python -m mmedagent.training.small_llava adapter --pool build/pool --minutes 15
 
 The folder `--out` holds base and adapter in half precision and a `planner.json`. A run that was stopped goes on from
-its last state in `--work`.
+its last state in `--work`; a new one from the base in `--start`, where that is given, which keeps its vocabulary.
 """
 
 from __future__ import annotations
@@ -67,6 +67,19 @@ def processor_of_run(work: Path, seed: int) -> Any:
     return LlavaProcessor.from_pretrained(folder, local_files_only=True)
 
 
+def read_base(folder: Path) -> tuple[Any, Any]:
+    """Model in float32 and processor."""
+    base = folder / BASE
+    model = LlavaForConditionalGeneration.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    return model, LlavaProcessor.from_pretrained(base, local_files_only=True)
+
+
+def new_base(options: argparse.Namespace) -> tuple[Any, Any]:
+    """An untrained model and its processor."""
+    processor = processor_of_run(options.work, options.seed)
+    return small_llava(processor.tokenizer, options.seed), processor
+
+
 def write_base(folder: Path, model: Any, processor: Any, state: dict[str, Tensor], version: str) -> None:
     """The base in float16 and a `planner.json` that names it alone."""
     model.load_state_dict(state)
@@ -111,6 +124,8 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, required=True, help="folder that mmedagent.training.pool fills")
     parser.add_argument("--work", type=Path, default=Path("build/llava-small"))
     parser.add_argument("--out", type=Path, default=Path("models/llava-small"))
+    parser.add_argument("--start", type=Path, help="folder of a base to go on from")
+    parser.add_argument("--rate", type=float, default=BASE_RATE, help="highest learning rate of the base")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--tokens", type=int, default=4_000, help="places of a batch")
     parser.add_argument("--seed", type=int, default=0)
@@ -119,16 +134,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.stage == "base":
-        processor = processor_of_run(options.work, options.seed)
-        model = small_llava(processor.tokenizer, options.seed).train()
+        model, processor = new_base(options) if options.start is None else read_base(options.start)
         logger.info("%.1f million parameters", sum(one.numel() for one in model.parameters()) / 1e6)
-        write_base(
-            options.out, model, processor, fit(options, model, processor, BASE_RATE, options.seed), options.version
-        )
+        state = fit(options, model.train(), processor, options.rate, options.seed)
+        write_base(options.out, model, processor, state, options.version)
         return
-    base = options.out / BASE
-    processor = LlavaProcessor.from_pretrained(base, local_files_only=True)
-    loaded = LlavaForConditionalGeneration.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    loaded, processor = read_base(options.out)
     with warnings.catch_warnings():
         # peft 0.21 still reads a model attribute that transformers 5.23 has renamed.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)

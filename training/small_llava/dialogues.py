@@ -21,6 +21,9 @@ from mmedagent.training.small_llava.outputs import drawn_output
 
 ANSWER_SHARE, FAILURE_SHARE, HISTORY_SHARE, LOOK_SHARE = 0.1, 0.1, 0.1, 0.06
 EACH, JOINED = 2, 2_500
+OTHER_SHARE = 0.25
+"""Of the asks for tools that the planner does not know, so many are shown: with all of them it calls too few tools."""
+
 
 _SAID = {
     "greeting": "Hello. Attach a medical image and ask about it, or ask about a condition.",
@@ -32,9 +35,10 @@ _SAID = {
     "untrue about an image.",
     "off_topic": "That is outside of what I do. I answer questions about medical images and look up medical "
     "conditions.",
+    "other_tool": "None of my tools does that. I can find, outline, classify, report, look up and consult.",
     "image_question": "",
 }
-_BY_WEIGHT = ("unsafe", "off_topic", "image_question", "abilities", "clarify", "greeting", "thanks")
+_BY_WEIGHT = ("unsafe", "off_topic", "other_tool", "image_question", "abilities", "clarify", "greeting", "thanks")
 _LOOKS = (
     "Describe this image in a sentence.",
     "What does the picture show?",
@@ -63,6 +67,7 @@ class DialogueDrawer:
     def draw(self, seed: int) -> Iterator[Example]:
         """The asks of one round in random order, each with all that it means in its own words."""
         drawn = [one for one in examples(self._share, EACH, JOINED, seed) if _self_contained(one)]
+        drawn = [one for one in drawn if not one.wants_other_tool or self._random.random() < OTHER_SHARE]
         self._random.shuffle(drawn)
         yield from drawn
 
