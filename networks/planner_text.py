@@ -18,8 +18,8 @@ FrameSize = tuple[int, int]
 
 BOX_WORD, POINT_WORD = "[box]", "[point]"
 MAX_SHAPES = 64
-_NUMBER = r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)"
-"""Without leading zeros, as in the tags of DICOM: (0018,0050) is no point."""
+_NUMBER = r"[-+]?(?!0\d{3}(?!\d))(?:\d+(?:\.\d+)?|\.\d+)"
+"""Not half a tag of DICOM, four digits of which the first is 0: (0018,0050) is no point."""
 
 _GROUP = re.compile(
     rf"(?:\bInput (?:box|point):\s*)?[\[(]\s*({_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER}){{1,3}})\s*[\])]", re.IGNORECASE

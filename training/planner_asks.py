@@ -14,14 +14,7 @@ from torch import Tensor, nn
 from mmedagent.networks.checkpoints import load_state, load_strict
 from mmedagent.networks.minilm import MINILM_WIDTH, load_tokenizer
 from mmedagent.networks.minilm_encoder import load_minilm_encoder
-from mmedagent.networks.planner_net import (
-    LORA_TARGETS,
-    MAX_TOKENS,
-    OTHER,
-    OUTCOMES,
-    PlannerNet,
-    mean_by_group,
-)
+from mmedagent.networks.planner_net import LORA_TARGETS, MAX_TOKENS, OTHER, OUTCOMES, PlannerNet, mean_by_group
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.training.feed import Average, autocast, mix
 from mmedagent.training.instructions.ask_files import other_tools

@@ -24,12 +24,12 @@ def first_plan(reading: Reading, request: PlannerRequest, threshold: float) -> P
         thoughts = "The coordinates cannot be used as they are, so I will ask for others."
         return Plan(thoughts=thoughts, value=talk.unusable_coordinates(reading.ask.problems))
     if reading.misplaced and not reading.parts:
-        return _elsewhere(reading)
+        return _elsewhere(reading, request)
     if reading.confidence < threshold:
         thoughts = "I am not sure enough what is wanted, so I will ask instead of guessing."
         return Plan(thoughts=thoughts, value=_question(reading, request))
     if not reading.tool_parts:
-        return _elsewhere(reading) if reading.misplaced else _without_tools(reading, request)
+        return _elsewhere(reading, request) if reading.misplaced else _without_tools(reading, request)
     planned = _planned(reading, request)
     actions = tuple(part.action for part in planned if part.action is not None)
     notes = _notes(reading, planned, request)
@@ -53,10 +53,10 @@ def answer(reading: Reading, request: PlannerRequest) -> Plan:
     return Plan(thoughts=thoughts, value=text if len(text) <= MAX_ANSWER else f"{text[:MAX_ANSWER]}…")
 
 
-def _elsewhere(reading: Reading) -> Plan:
+def _elsewhere(reading: Reading, request: PlannerRequest) -> Plan:
     thoughts = "The image is not one for what is asked, so I will say so instead of running a tool."
     seen = [reading.look.text] if reading.look is not None else []
-    return Plan(thoughts=thoughts, value="\n\n".join([*seen, *reading.misplaced]))
+    return Plan(thoughts=thoughts, value="\n\n".join([*seen, *_notes(reading, (), request)]))
 
 
 def _looked(reading: Reading) -> str:

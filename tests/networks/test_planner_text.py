@@ -56,7 +56,7 @@ def test_pixels_outside_the_frame_are_a_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[1]", "see [1, 2, 3, 4, 5]", "1, 2, 3, 4", "[a, b]", "", "[0.1, 0.2", "tag (0018,0050)"]
+    "text", ["[1]", "see [1, 2, 3, 4, 5]", "1, 2, 3, 4", "[a, b]", "", "[0.1, 0.2", "tag (0018,0050)", "(2050,0020)"]
 )
 def test_other_numbers_are_left_alone(text: str) -> None:
     ask = read_ask_text(text)

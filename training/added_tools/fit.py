@@ -31,7 +31,7 @@ MAY_BE_TAKEN = 0.005
 """The share of old asks of the calibration share that new tools may take."""
 
 READ_AT_ONCE = 64
-NO_TOOL = OUTCOMES.index(OTHER)
+OTHER_ROW = OUTCOMES.index(OTHER)
 SHARES: tuple[Share, Share] = ("train", "calibration")
 
 
@@ -118,9 +118,9 @@ class Teacher:
             batch = labelled(planner.tokenizer, by_length[start : start + READ_AT_ONCE], keys)
             states = self._both.word_states(batch.asks)
             parts, said = batch.outcome.shape[1], batch.tag != IGNORED
-            real = (batch.outcome != IGNORED) & (batch.outcome != NO_TOOL)
+            real = (batch.outcome != IGNORED) & (batch.outcome != OTHER_ROW)
             known = planner.net.part_logits(states, batch.part, parts).outcome[real] / planner.config.temperature
-            known[:, NO_TOOL] = -torch.inf
+            known[:, OTHER_ROW] = -torch.inf
             rows.append(
                 (
                     added_features(mean_by_group(states, batch.part, parts)[real]),

@@ -17,7 +17,6 @@ from pathlib import Path
 from random import Random
 from typing import get_args
 
-from mmedagent.networks.planner_net import OTHER
 from mmedagent.networks.planner_text import read_ask_text
 from mmedagent.protocol.plan import Action, Plan
 from mmedagent.protocol.types import JsonObject
@@ -38,7 +37,7 @@ def plan_of(example: Example, spoken: str) -> Plan:
     parts = true_parts(example)
     actions = actions_of(parts, read_ask_text(spoken))
     wanted = " and ".join(dict.fromkeys(part.outcome.replace("_", " ") for part in parts))
-    if not actions and any(part.outcome == OTHER for part in parts):
+    if not actions and example.wants_other_tool:
         return Plan(thoughts="This asks for what no tool here does.", value="None of the tools does this.")
     if not actions:
         return Plan(thoughts=f"This is {wanted}, so no tool is needed.", value="No tool is needed for this.")
