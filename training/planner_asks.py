@@ -38,8 +38,10 @@ class AskFit:
 
 
 def every_ask(round_seed: int) -> list[Example]:
-    """The asks of the training share, each in two fillings, and longer ones made of several."""
-    return examples("train", each=2, joined=600, seed=round_seed)
+    """The asks of the training share, each in two fillings (for tools that it does not know, in three), and longer ones
+    made of several."""
+    more = [each for each in examples("train", each=1, joined=0, seed=round_seed + 500) if each.wants_other_tool]
+    return examples("train", each=2, joined=600, seed=round_seed) + more
 
 
 def fit_asks(

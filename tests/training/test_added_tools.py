@@ -19,6 +19,7 @@ from mmedagent.training.added_tools import gate
 from mmedagent.training.added_tools.cards import lesson_of
 from mmedagent.training.added_tools.fit import Teacher
 from mmedagent.training.added_tools.gate import Kept, Verdict, learnt, reader_of
+from mmedagent.training.instructions.ask_files import Ask
 from mmedagent.training.instructions.examples import make_example
 from mmedagent.training.planner_evaluation import true_parts
 
@@ -54,6 +55,25 @@ def test_choices_become_outcomes_and_copies_do_not() -> None:
 
 def changed(name: str, **update: object) -> ToolCard:
     return card(name).model_copy(update=update)
+
+
+def words_of(ask: Ask) -> str:
+    return make_example(Random(1), ask, augment=False).text  # noqa: S311 - training data, not secrets
+
+
+def test_a_tool_is_asked_for_by_its_title_and_its_name_too_without_a_choice() -> None:
+    lesson = lesson_of(card("bone_age"))
+    assert [words_of(ask) for ask in lesson.named] == ["Estimate the bone age", "bone age"]
+    assert {lesson.outcomes[ask.parts[0].outcome].fixed.get("sex") for ask in lesson.named} == {None}
+
+
+def test_the_marks_of_hand_written_asks_mean_nothing_in_a_card() -> None:
+    odd = CardExample(ask="Score <5 mm and >3 mm {both} «now»", parameters={})
+    lesson = lesson_of(changed("bone_age", examples=(*card("bone_age").examples, odd), title="Bone {age} <fast>"))
+    bare = make_example(Random(1), lesson.taught[-1].ask, augment=False)  # noqa: S311 - training data, not secrets
+    assert bare.spans == ()
+    assert bare.text.split() == ["Score", "5", "mm", "and", "3", "mm", "both", "now"]
+    assert words_of(lesson.named[0]).split() == ["Bone", "age", "fast"]
 
 
 def test_cards_that_cannot_be_taught_are_refused_in_words() -> None:

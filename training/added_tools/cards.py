@@ -21,6 +21,9 @@ from mmedagent.training.instructions.ask_files import Ask, AskPart
 from mmedagent.training.instructions.validation import AskChecker
 
 MOST_OUTCOMES, FEWEST_EXAMPLES = 12, 10
+_NO_MARKS = str.maketrans("<>{}«»", "      ")
+"""What the markup of hand-written asks is made of means nothing in a card, such as the mark in "below <5 mm"."""
+
 LONGEST_NAME_WORDS = 7
 """A text that is copied counts as a name up to so many words in every example, beyond that as a passage."""
 
@@ -45,6 +48,16 @@ class Lesson:
     card: ToolCard
     outcomes: dict[str, AddedOutcome]
     taught: tuple[Taught, ...]
+
+    @property
+    def named(self) -> tuple[Ask, Ask]:
+        """The tool's title and its name, which ask for it like an example, with as few choices as there can be."""
+        key = min(self.outcomes, key=lambda key: len(self.outcomes[key].fixed))
+        title, name = (
+            Ask((AskPart(key, None, words),), "train")
+            for words in (self.card.title.translate(_NO_MARKS), self.card.name.replace("_", " "))
+        )
+        return title, name
 
 
 def lesson_of(card: ToolCard) -> Lesson:
@@ -138,13 +151,13 @@ def _bare(text: str) -> str:
 
 def _marked(example: CardExample, copied: dict[str, Copy]) -> str:
     """The ask with names, passages and coordinates marked as in the files of hand-written asks."""
-    words = example.ask
+    words = example.ask.translate(_NO_MARKS)
     for key, kind in copied.items():
         value = example.parameters.get(key)
         signs = "«»" if kind == "passage" else "<>"
         for one in value if isinstance(value, list) else [value]:
             if kind in ("names", "name", "passage") and isinstance(one, str):
-                words = _once(words, one, signs)
+                words = _once(words, one.translate(_NO_MARKS), signs)
     words = re.sub(r"\nInput (box|point): \[[^\]]*\]", r"{input_\1}", words)
     return re.sub(r"\[\d[\d., ]*\]", "{box}", words)
 

@@ -26,7 +26,7 @@ FILLINGS, JOINED = 12, 300
 """How often each example of a card is filled and worded, and how many of the old examples are several asks in one."""
 
 STEPS, OUTCOME_RATE, TAG_RATE, DECAY, DROPOUT = 500, 3e-2, 1e-2, 1e-3, 0.3
-NEW_BATCH, OLD_BATCH, WORDS, NEW_SHARE = 256, 512, 1_024, 0.3
+NEW_BATCH, OLD_BATCH, WORDS, NEW_SHARE = 256, 512, 1_024, 0.5
 MAY_BE_TAKEN = 0.005
 """The share of old asks of the calibration share that new tools may take."""
 
@@ -91,8 +91,9 @@ class Teacher:
         first = len(keys)
         keys += [key for lesson in lessons for key in lesson.outcomes]
         random = Random(self._seed)  # noqa: S311 - training data, not secrets
-        shown = [one.ask for lesson in lessons for one in lesson.taught for _ in range(FILLINGS)]
-        new = self._asked([make_example(random, ask, augment=True) for ask in shown], keys, "new asks")
+        shown = [ask for lesson in lessons for ask in (*(one.ask for one in lesson.taught), *lesson.named)]
+        asks = [make_example(random, ask, augment=True) for ask in shown for _ in range(FILLINGS)]
+        new = self._asked(asks, keys, "new asks")
         tools = torch.tensor([place for place, lesson in enumerate(lessons) for _ in lesson.outcomes])
         torch.manual_seed(self._seed)
         wanted = _step_back(_learn_outcomes(new, self._old, len(tools), steps), tools, self._kept)
