@@ -112,9 +112,8 @@ class PlannerNet(nn.Module):
         states = self.heads.dropout(states[..., :MINILM_WIDTH])
         return self.heads.begin(states).squeeze(-1), self.heads.tag(states)
 
-    def part_logits(self, states: Tensor, part: Tensor, parts: int) -> PartLogits:
-        """`part` (n, words) numbers the part that a word belongs to, from 0, or is -1."""
-        pooled = mean_by_group(states, part, parts)
+    def part_logits(self, pooled: Tensor) -> PartLogits:
+        """From the mean of each part's word states, (n, parts, 384), with `plain` 768."""
         own = self.heads.dropout(pooled[..., :MINILM_WIDTH])
         outcome = self.heads.outcome(own)
         if self.added is not None:

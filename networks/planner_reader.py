@@ -9,7 +9,17 @@ import torch
 from tokenizers import Encoding, Tokenizer
 
 from mmedagent.networks.planner_added import AddedOutcome
-from mmedagent.networks.planner_net import HARMLESS, OUTCOMES, REFERS, TAGS, TASKS, AskBatch, PartLogits, PlannerNet
+from mmedagent.networks.planner_net import (
+    HARMLESS,
+    OUTCOMES,
+    REFERS,
+    TAGS,
+    TASKS,
+    AskBatch,
+    PartLogits,
+    PlannerNet,
+    mean_by_group,
+)
 from mmedagent.networks.planner_parts import Part, merged
 from mmedagent.networks.planner_text import AskText, words_of
 
@@ -88,7 +98,7 @@ class AskReader:
         count = int(part_of_word[-1]) + 1
         padded = torch.full((1, tokenised.batch.words), -1)
         padded[0, : len(words)] = part_of_word
-        logits = self.net.part_logits(states, padded.to(states.device), count)
+        logits = self.net.part_logits(mean_by_group(states, padded.to(states.device), count))
         read = torch.cat([tags.unsqueeze(-2), self.net.added_tag_logits(states)], -2)[0, : len(words)].argmax(-1)
         named = [[TAGS[index] for index in one] for one in read.T.tolist()]
         return merged(

@@ -40,7 +40,7 @@ class AskFit:
 def every_ask(round_seed: int) -> list[Example]:
     """The asks of the training share, each in two fillings (for tools that it does not know, in three), and longer ones
     made of several."""
-    more = [each for each in examples("train", each=1, joined=0, seed=round_seed + 500) if each.wants_other_tool]
+    more = [one for one in examples("train", each=1, joined=0, seed=round_seed + 500) if one.wants_other_tool]
     return examples("train", each=2, joined=600, seed=round_seed) + more
 
 
@@ -120,7 +120,8 @@ def loss_of(net: PlannerNet, others: nn.Linear, batch: LabelledBatch) -> Tensor:
     """
     states = net.word_states(batch.asks)
     begins, tags = net.word_logits(states)
-    said = net.part_logits(states, batch.part, batch.outcome.shape[1])
+    pooled = mean_by_group(states, batch.part, batch.outcome.shape[1])
+    said = net.part_logits(pooled)
     real = batch.begin != IGNORED
     begin = nn.functional.binary_cross_entropy_with_logits(
         begins[real], batch.begin[real], pos_weight=torch.tensor(BEGIN_WEIGHT)
@@ -129,18 +130,17 @@ def loss_of(net: PlannerNet, others: nn.Linear, batch: LabelledBatch) -> Tensor:
         begin * 2
         + _cross_entropy(tags, batch.tag)
         + _cross_entropy(said.outcome, batch.outcome)
-        + _other_tools(net, others, states, said.outcome, batch)
+        + _other_tools(said.outcome, others(net.heads.dropout(pooled)), batch)
         + 0.5 * _cross_entropy(said.task, batch.task)
         + 0.5 * _cross_entropy(said.refers, batch.refers)
     )
 
 
-def _other_tools(net: PlannerNet, others: nn.Linear, states: Tensor, outcome: Tensor, batch: LabelledBatch) -> Tensor:
-    """The cross-entropy of outcomes with each other tool as one of its own in place of `OTHER`."""
-    pooled = mean_by_group(states, batch.part, batch.outcome.shape[1])
+def _other_tools(outcome: Tensor, others: Tensor, batch: LabelledBatch) -> Tensor:
+    """The cross-entropy of outcomes with each other tool as one of its own in place of `OTHER`; both are logits."""
     known = [place for place, name in enumerate(OUTCOMES) if name != OTHER]
     meant = torch.where(batch.other == IGNORED, batch.outcome, len(known) + batch.other)
-    return _cross_entropy(torch.cat([outcome[..., known], others(net.heads.dropout(pooled))], -1), meant)
+    return _cross_entropy(torch.cat([outcome[..., known], others], -1), meant)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -165,7 +165,8 @@ def calibrate(net: PlannerNet, seed: int) -> float:
     logits, targets = [], []
     for start in range(0, len(drawn), 32):
         batch = labelled(tokenizer, drawn[start : start + 32])
-        outcome = net.part_logits(net.word_states(batch.asks), batch.part, batch.outcome.shape[1]).outcome
+        pooled = mean_by_group(net.word_states(batch.asks), batch.part, batch.outcome.shape[1])
+        outcome = net.part_logits(pooled).outcome
         real = batch.outcome != IGNORED
         logits.append(outcome[real])
         targets.append(batch.outcome[real])

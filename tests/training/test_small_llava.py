@@ -57,7 +57,8 @@ def test_every_reply_is_a_plan_that_reads_back_and_keeps_to_the_cards(drawn: lis
             assert parse_plan(render_plan(plan)) == plan.model_copy(update={"value": plan.value.strip()})
             for action in plan.actions:
                 resolved = {
-                    key: BOXES if str(value).endswith(".boxes") else value for key, value in action.API_params.items()
+                    key: BOXES if re.fullmatch(r"\$\d\.boxes", str(value)) else value
+                    for key, value in action.API_params.items()
                 }
                 Draft202012Validator(CARDS[action.API_name].parameters).validate(resolved)
                 assert one.dialogue.has_image or not CARDS[action.API_name].needs_image

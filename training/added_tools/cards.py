@@ -50,14 +50,11 @@ class Lesson:
     taught: tuple[Taught, ...]
 
     @property
-    def named(self) -> tuple[Ask, Ask]:
+    def named(self) -> tuple[Ask, ...]:
         """The tool's title and its name, which ask for it like an example, with as few choices as there can be."""
         key = min(self.outcomes, key=lambda key: len(self.outcomes[key].fixed))
-        title, name = (
-            Ask((AskPart(key, None, words),), "train")
-            for words in (self.card.title.translate(_NO_MARKS), self.card.name.replace("_", " "))
-        )
-        return title, name
+        names = self.card.title.translate(_NO_MARKS), self.card.name.replace("_", " ")
+        return tuple(Ask((AskPart(key, None, words),), "train") for words in names)
 
 
 def lesson_of(card: ToolCard) -> Lesson:

@@ -118,13 +118,13 @@ class Teacher:
         for start in track(range(0, len(drawn), READ_AT_ONCE), what):
             batch = labelled(planner.tokenizer, by_length[start : start + READ_AT_ONCE], keys)
             states = self._both.word_states(batch.asks)
-            parts, said = batch.outcome.shape[1], batch.tag != IGNORED
+            pooled, said = mean_by_group(states, batch.part, batch.outcome.shape[1]), batch.tag != IGNORED
             real = (batch.outcome != IGNORED) & (batch.outcome != OTHER_ROW)
-            known = planner.net.part_logits(states, batch.part, parts).outcome[real] / planner.config.temperature
+            known = planner.net.part_logits(pooled).outcome[real] / planner.config.temperature
             known[:, OTHER_ROW] = -torch.inf
             rows.append(
                 (
-                    added_features(mean_by_group(states, batch.part, parts)[real]),
+                    added_features(pooled[real]),
                     known,
                     batch.outcome[real],
                     added_features(states[said]),
