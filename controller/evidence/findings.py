@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from mmedagent.controller.evidence.fields import Name
+from mmedagent.controller.evidence.fields import Name, Passage
 from mmedagent.controller.evidence.sources import Basis, Place, Source, cited_first, repeated, without_call
 from mmedagent.controller.evidence.terms import Found, Names, Words, finding_names, findings, words_of
 from mmedagent.controller.evidence.texts import Answer, Span
@@ -81,7 +81,7 @@ class FindingSources:
 
     def _agrees(self, place: Place, name: Name, source: Source) -> bool:
         """Whether what is said of a name fits its probability."""
-        if name.score is None or self._is_quoted(place, source):
+        if name.score is None or self._quoted(place, source) is not None:
             return True
         best = max((one.score for one in source.fields.names if one.ranked and one.score is not None), default=0.0)
         return self._allows(place, name.score, min(UNLIKELY, best))
@@ -92,14 +92,15 @@ class FindingSources:
             return score < LIKELY
         return score >= stated_from or _WITH_NUMBER.match(self.answer.text, place.end) is not None
 
-    def _is_quoted(self, place: Place, source: Source) -> bool:
-        """Whether the sentence is the tool's own."""
+    def _quoted(self, place: Place, source: Source) -> Passage | None:
+        """The tool's own text, where the sentence is from there."""
         sentence = self.answer.sentence_at(place.start)
-        own = self.answer.text[sentence.start : sentence.end].partition(" [")[0].rpartition(": ")[2].strip()
-        return len(own) > len(place.text) and any(own in one.text for one in source.fields.texts)
+        own = self.answer.text[sentence.start : sentence.end].partition(" [")[0].rpartition(": ")[2].strip(" \n“”")
+        passages = (one for one in source.fields.texts if own in one.text)
+        return next(passages, None) if len(own) > len(place.text) else None
 
     def _mentioned(self, place: Place, words: Words, source: Source) -> Claim | None:
-        passage = source.mentions.get(words)
+        passage = source.mentions.get(words) or self._quoted(place, source)
         return source.claim(place, "finding", passage.pointer, passage.score) if passage is not None else None
 
     def _searched(self, place: Place, said: set[Words], source: Source) -> Claim | None:

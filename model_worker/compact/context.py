@@ -33,7 +33,7 @@ def in_context(parts: Sequence[Part], earlier: Sequence[Part]) -> tuple[Part, ..
 
 def refers_back(part: Part) -> bool:
     """Whether a part needs the asks before to be understood."""
-    return part.outcome == "again" or part.refers != "nothing"
+    return part.outcome == "again" or part.refers != "nothing" or _may_be_answered(part)
 
 
 def other_side(name: str) -> str:
@@ -49,14 +49,14 @@ def _matched(like: str, word: str) -> str:
 def _meant(part: Part, known: Sequence[Part]) -> Part:
     if part.outcome == "again":
         return _repeated(part, known)
+    if _may_be_answered(part) and _answered(part, known):
+        return replace(part, outcome="recall")
     if part.outcome not in TOOLS or part.refers == "nothing":
         return part
     if part.outcome not in NAMED:
         return replace(part, words=_about(part.words, known))
     if part.names:
         return part
-    if part.refers == "before" and _answered(part, known):
-        return replace(part, outcome="recall")
     return replace(part, names=_named_before(part, known))
 
 
@@ -78,6 +78,12 @@ def _named_before(part: Part, known: Sequence[Part]) -> tuple[str, ...]:
     if part.refers != "other":
         return names
     return tuple(turned for turned in map(other_side, names) if turned)
+
+
+def _may_be_answered(part: Part) -> bool:
+    """Whether a part may be about an earlier result: "how big is it?", "Back to the liver: what did it measure?"."""
+    is_open = part.outcome in NAMED and not part.names
+    return is_open and (part.refers == "before" or part.runner_up == "recall")
 
 
 def _answered(part: Part, known: Sequence[Part]) -> bool:

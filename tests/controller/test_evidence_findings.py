@@ -104,6 +104,16 @@ def test_a_name_of_an_earlier_answer_is_known_whole() -> None:
     assert (again.text, again.supported, again.score) == ("intracerebral haemorrhage", True, 0.6)
 
 
+def test_a_name_in_a_quoted_passage_rests_on_the_passage_whatever_was_looked_for_before() -> None:
+    looked = of_result("grounding", {"boxes": [], "scores": [], "phrases": []}, {"prompts": ["spleen"]})
+    earlier = claims("Nothing was found for “spleen”. [1]", looked)
+    passage = {"passages": [{"text": "The spleen filters blood. It can swell.", "condition": "Anaemia", "score": 0.6}]}
+    later = of_result("retrieval", passage, earlier=earlier)
+    (quoted, *_) = claims("Anaemia, Overview: “The spleen filters blood. It can swell.” [1]", later)[1:]
+    assert (quoted.text, quoted.supported, quoted.field) == ("spleen", True, "/passages/0/text")
+    assert unsupported("The spleen is enlarged. [1]", later) == ["spleen"]
+
+
 def test_of_several_earlier_sources_one_must_fit() -> None:
     passage = {"passages": [{"text": "A pneumothorax can be small.", "condition": "Chest", "score": 0.6}]}
     earlier = [

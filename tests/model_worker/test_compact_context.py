@@ -14,6 +14,7 @@ KIDNEY = Part("grounding", "Where is the left kidney?", ("left kidney",))
 PNEUMONIA = Part("retrieval", "What is pneumonia?")
 OUTLINE_IT = Part("grounded_segmentation", "outline it", refers="before")
 NOT_IT = Part("grounded_segmentation", "the spleen, not it", ("spleen",), refers="before")
+MEASURED = Part("grounded_segmentation", "Back to the liver: what did it measure?", runner_up="recall")
 BOX = Part("segmentation", "Outline the box [box]")
 LUNG = Part("classification", "Is it a lung or a brain?", ("lung", "brain"), task="labels")
 
@@ -37,6 +38,8 @@ def only(part: Part, *earlier: Part) -> Part:
         (Part("grounded_segmentation", "how big is it?", refers="before"), (LIVER,), "recall", ()),
         (Part("grounding", "where is it?", refers="before"), (LIVER,), "recall", ()),
         (Part("grounded_segmentation", "how big?", refers="before"), (BOX,), "recall", ()),
+        (MEASURED, (LIVER,), "recall", ()),
+        (MEASURED, (PNEUMONIA,), "grounded_segmentation", ()),
         (OUTLINE_IT, (), "grounded_segmentation", ()),
         (NOT_IT, (LIVER,), "grounded_segmentation", ("spleen",)),
         (Part("classification", "is that normal?", task="finding", refers="before"), (), "classification", ()),
