@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mmedagent.cli.cards import read_card
 from mmedagent.cli.paths import MODELS
@@ -17,13 +18,17 @@ from mmedagent.protocol.errors import ConflictError
 
 if TYPE_CHECKING:
     from mmedagent.training.added_tools.cards import Lesson, Taught
-    from mmedagent.training.added_tools.gate import Learnt, Verdict
+    from mmedagent.training.added_tools.gate import Learnt, Lost, Verdict
 
 HELD_OUT_EVERY = 5
 """One in so many examples of a card is kept from the first of the two planners that are made."""
 
 LEAST_LEARNT = 0.8
 """The share of the held-out examples that must get a call of their tool."""
+
+
+MOST_SHOWN = 20
+"""Of the lost asks so many are shown."""
 
 
 def add_tool(
@@ -68,6 +73,8 @@ def add_tool(
         teacher.teach(lessons, candidate, steps)
         verdict = OldAsks(reader_of(start)).verdict(reader_of(candidate))
         Console().print(_old_table(verdict))
+        if verdict.lost:
+            Console().print(_lost_table(verdict.lost))
         _refuse_for(verdict.reasons)
         candidate.replace(output)
     typer.echo(f"{output}: a profile names it as the checkpoint of its planner, docs/profiles.md.")
@@ -90,6 +97,15 @@ def _new_table(new: Sequence[Learnt]) -> Table:
     table = Table("held-out examples", "asks", "call the tool", "exactly as meant")
     for one in new:
         table.add_row(one.tool, str(one.asks), str(one.called), str(one.exact))
+    return table
+
+
+def _lost_table(lost: Sequence[Lost]) -> Table:
+    table = Table("lost asks", "are for", "taken for")
+    for one in lost[:MOST_SHOWN]:
+        table.add_row(Text(one.words), one.meant, one.taken)
+    if len(lost) > MOST_SHOWN:
+        table.add_row(f"and {len(lost) - MOST_SHOWN} more")
     return table
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mmedagent.networks.planner_added import AddedOutcome
+from mmedagent.networks.planner_net import TOOLS
 from mmedagent.networks.planner_text import BOX_WORD, POINT_WORD, AskText
 from mmedagent.protocol.plan import Action
 from mmedagent.protocol.types import JsonObject
@@ -51,6 +52,10 @@ class Part:
     added: AddedOutcome | None = None
     confidence: float = 1.0
     runner_up: str = ""
+
+    @property
+    def wants_tool(self) -> bool:
+        return self.outcome in TOOLS or self.added is not None
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,20 @@ def _located(ask: AskText, boxes_from: int | None) -> JsonObject | str:
 
 
 def _classified(part: Part) -> JsonObject:
-    labels = _unique((_ARTICLES.sub("", name) for name in part.names), MAX_NAME)[:MAX_LABELS]
+    names = part.names if len(part.names) != 1 else _alternatives(part.names[0], part.words)
+    labels = _unique((_ARTICLES.sub("", name) for name in names), MAX_NAME)[:MAX_LABELS]
     if len(labels) >= 2:
         return {"labels": [*labels]}
     return {"task": part.task if part.task not in (None, "labels") else "modality"}
+
+
+def _alternatives(name: str, words: str) -> tuple[str, ...]:
+    """A name with the single word on the other side of an "or": "AP" with "PA" in "PA or AP film?"."""
+    if " " in name:
+        return (name,)
+    before = re.search(rf"([\w-]+) or {re.escape(name)}\b", words)
+    after = re.search(rf"\b{re.escape(name)} or (?!(?:not?|what|any|some|other|else)\b)([\w-]+)", words)
+    return tuple(one for one in (before and before[1], name, after and after[1]) if one)
 
 
 def _consulted(part: Part) -> JsonObject | str:

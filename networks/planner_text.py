@@ -2,14 +2,16 @@
 
 Coordinates are written as `[x1, y1, x2, y2]` (a box) or `[x, y]` (a point; a third number of 1 or 0 says inside or
 outside), in square or round brackets, anywhere in the text, or on lines of their own after `Input box:` and
-`Input point:`, as MMedAgent appends what a user draws. Values in [0, 1] are fractions of the frame's width and height;
-larger ones are pixels of the frame.
+`Input point:`, as MMedAgent appends what a user draws. Other ways to write them are put into brackets first. Values in
+[0, 1] are fractions of the frame's width and height; larger ones are pixels of the frame.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from mmedagent.networks.planner_coordinates import BETWEEN, NUMBER, bracketed
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float, int]
@@ -18,11 +20,8 @@ FrameSize = tuple[int, int]
 
 BOX_WORD, POINT_WORD = "[box]", "[point]"
 MAX_SHAPES = 64
-_NUMBER = r"[-+]?(?!0\d{3}(?!\d))(?:\d+(?:\.\d+)?|\.\d+)"
-"""Not half a tag of DICOM, four digits of which the first is 0: (0018,0050) is no point."""
-
 _GROUP = re.compile(
-    rf"(?:\bInput (?:box|point):\s*)?[\[(]\s*({_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER}){{1,3}})\s*[\])]", re.IGNORECASE
+    rf"(?:\bInput (?:box|point):\s*)?[\[(]\s*({NUMBER}(?:{BETWEEN}{NUMBER}){{1,3}})\s*[\])]", re.IGNORECASE
 )
 _WORD = re.compile(r"\[box\]|\[point\]|\d+(?:\.\d+)?(?![\w.])|\w+(?:[-'’]\w+)*|[^\w\s]")
 _THRESHOLD = re.compile(
@@ -59,7 +58,7 @@ def read_ask_text(text: str, frame: FrameSize | None = None) -> AskText:
 
     def take(match: re.Match[str]) -> str:
         nonlocal largest
-        values = [float(value) for value in re.findall(_NUMBER, match[1])]
+        values = [float(value) for value in re.findall(NUMBER, match[1])]
         largest = max(largest, *values)
         shape = _box(values, frame) if len(values) == 4 else _point(values, frame)
         if isinstance(shape, str):
@@ -70,7 +69,7 @@ def read_ask_text(text: str, frame: FrameSize | None = None) -> AskText:
             points.append(shape)
         return BOX_WORD if len(values) == 4 else POINT_WORD
 
-    replaced = _GROUP.sub(take, text).strip()
+    replaced = _GROUP.sub(take, bracketed(text)).strip()
     if max(len(boxes), len(points)) > MAX_SHAPES:
         problems.append(f"at most {MAX_SHAPES} boxes and {MAX_SHAPES} points can be given at once")
     threshold = _THRESHOLD.search(text)

@@ -9,7 +9,8 @@ from mmedagent.model_worker.compact import talk
 from mmedagent.model_worker.compact.context import in_context, refers_back
 from mmedagent.model_worker.compact.looking import Look, LookAnswerer
 from mmedagent.model_worker.compact.questions import ABOUT_NAMES, NO_TOOLS, Question
-from mmedagent.networks.planner_net import HARMLESS, TOOLS
+from mmedagent.model_worker.compact.quotations import heeded
+from mmedagent.networks.planner_net import HARMLESS
 from mmedagent.networks.planner_parts import Part
 from mmedagent.networks.planner_reader import AskReader
 from mmedagent.networks.planner_text import AskText, read_ask_text
@@ -48,7 +49,7 @@ class Reading:
 
     @property
     def tool_parts(self) -> tuple[Part, ...]:
-        return tuple(part for part in self.parts if part.outcome in TOOLS or part.added is not None)
+        return tuple(part for part in self.parts if part.wants_tool)
 
     def has(self, outcome: str) -> bool:
         return any(part.outcome == outcome for part in self.parts)
@@ -66,7 +67,7 @@ class RequestReader:
         size = (request.image.width, request.image.height) if request.image is not None else None
         asks = [read_ask_text(message.text, size) for message in request.messages if message.role == "user"]
         *before, ask = asks[-MAX_ASKS:] or [AskText("")]
-        parts = self._asks.read(ask)
+        parts = heeded(self._asks.read(ask), ask, self._asks, self._threshold)
         if any(refers_back(part) for part in parts):
             parts = in_context(parts, self._known(before))
         if request.image is None:

@@ -105,6 +105,7 @@ def test_a_box_is_segmented(planner: CompactPlanner) -> None:
         ("What modality is this?", [("classification", {"task": "modality"})]),
         ("Which part of the body is shown?", [("classification", {"task": "anatomy"})]),
         ("Is this a CT or an MRI?", [("classification", {"labels": ["CT", "MRI"]})]),
+        ("PA or AP film?", [("classification", {"labels": ["PA", "AP"]})]),
         (
             "What is pneumonia and how is it treated?",
             [("retrieval", {"query": "What is pneumonia and how is it treated?"})],

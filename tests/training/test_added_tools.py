@@ -10,8 +10,8 @@ import torch
 from mmedagent.cli.paths import EVALUATION, MODELS
 from mmedagent.model_worker.compact.planner import CompactPlanner
 from mmedagent.networks.planner_checkpoint import read_config
-from mmedagent.networks.planner_parts import plan_parts
-from mmedagent.networks.planner_text import read_ask_text
+from mmedagent.networks.planner_parts import Part, plan_parts
+from mmedagent.networks.planner_text import AskText, read_ask_text
 from mmedagent.protocol.card import CardExample, ToolCard
 from mmedagent.protocol.cards import built_in_cards
 from mmedagent.protocol.errors import InvalidRequestError
@@ -102,6 +102,18 @@ def test_a_loss_of_a_point_or_of_three_asks_is_refused() -> None:
     ]
     assert len(reasons({"grounding": Kept(50, 50, 48), "retrieval": Kept(50, 50, 49)})) == 1
     assert Verdict({"a": Kept(1, 1, 0), "b": Kept(2, 2, 2)}, ()).pooled == Kept(3, 3, 2)
+
+
+def test_lost_asks_are_told_and_counted_by_what_they_are_for() -> None:
+    said = ("both", "dose", "hello")
+    meant = (("classification", "retrieval"), ("unsafe",), ("greeting",))
+    asks = [(AskText(text), tuple(Part(one, text) for one in own)) for text, own in zip(said, meant, strict=True)]
+    after = [asks[0][1], (Part("dose_estimate", "dose"),), (Part("thanks", "hello"),)]
+    verdict = gate.compared(asks, [False, True, True], after)
+    assert verdict.kept == {
+        "classification": Kept(1, 0, 1), "greeting": Kept(1, 1, 1), "unsafe": Kept(1, 1, 0),
+    }  # fmt: skip
+    assert verdict.lost == (gate.Lost("dose", "unsafe", "dose_estimate"),)
 
 
 def test_a_taught_planner_knows_the_tool_and_still_the_old_ones(tmp_path: Path) -> None:

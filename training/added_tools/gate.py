@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,22 +11,23 @@ from rich.progress import track
 
 from mmedagent.networks.planner_checkpoint import load_planner
 from mmedagent.networks.planner_net import TOOLS
-from mmedagent.networks.planner_parts import plan_parts
+from mmedagent.networks.planner_parts import Part, plan_parts
 from mmedagent.networks.planner_reader import AskReader
-from mmedagent.networks.planner_text import read_ask_text
+from mmedagent.networks.planner_text import AskText, read_ask_text
 from mmedagent.training.added_tools.cards import Lesson, Taught
 from mmedagent.training.instructions.examples import examples
 from mmedagent.training.planner_evaluation import acted_alike, as_ask, true_parts
 
 MOST_LOST_SHARE, MOST_LOST_ASKS = 0.01, 2
-"""How much of all old asks may be lost, and how many asks of one old tool."""
+"""How much of all old asks may be lost, and how many asks for one old tool, or of one kind that needs none."""
 
-NO_TOOL = "no tool"
+OldAsk = tuple[AskText, tuple[Part, ...]]
+"""An ask, and what a planner should find in it."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Old asks of one kind with the right tools: how many there are, and how many were right before and after."""
+    """Old asks of one kind: how many there are, and how many were right before and after."""
 
     asks: int
     before: int
@@ -34,11 +35,22 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """An old ask that was right before: what it is for, and what the planner takes it for now."""
+
+    words: str
+    meant: str
+    taken: str
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """What was kept of each old tool, and the reasons against the new planner; without one it may be promoted."""
+    """What was kept of each kind of old asks, by the first tool that they are for or else by their first outcome; what
+    was lost; and the reasons against the new planner, without which it may be promoted."""
 
     kept: dict[str, Kept]
     reasons: tuple[str, ...]
+    lost: tuple[Lost, ...] = ()
 
     @property
     def pooled(self) -> Kept:
@@ -62,22 +74,33 @@ class OldAsks:
         drawn = examples("test", each=1, joined=0, seed=7, augment=False)
         own = [one for one in drawn if not one.wants_other_tool]
         self._asks = [(as_ask(example), true_parts(example)) for example in own]
-        self._before = self._read(before, "before")
+        read = _read(before, self._asks, "before")
+        self._before = [acted_alike(parts, ask[1]) for parts, ask in zip(read, self._asks, strict=True)]
 
     def verdict(self, after: AskReader) -> Verdict:
         """How another planner reads them."""
-        counts: dict[str, Counter[str]] = {}
-        for (_, expected), was, is_ in zip(self._asks, self._before, self._read(after, "after"), strict=True):
-            tools = [part.outcome for part in expected if part.outcome in TOOLS]
-            row = counts.setdefault(tools[0] if tools else NO_TOOL, Counter())
-            row["asks"] += 1
-            row["before"] += was
-            row["after"] += is_
-        kept = {name: Kept(row["asks"], row["before"], row["after"]) for name, row in sorted(counts.items())}
-        return Verdict(kept, tuple(_reasons(kept)))
+        return compared(self._asks, self._before, _read(after, self._asks, "after"))
 
-    def _read(self, reader: AskReader, what: str) -> list[bool]:
-        return [acted_alike(reader.read(ask), expected) for ask, expected in track(self._asks, f"old asks {what}")]
+
+def compared(asks: Iterable[OldAsk], before: Iterable[bool], after: Iterable[Sequence[Part]]) -> Verdict:
+    """What was kept of some asks: whether each was read rightly before, and the parts that it reads as now."""
+    counts: dict[str, Counter[str]] = {}
+    lost: list[Lost] = []
+    for (ask, expected), was, parts in zip(asks, before, after, strict=True):
+        is_ = acted_alike(parts, expected)
+        meant, taken = ([part.outcome for part in some] for some in (expected, parts))
+        row = counts.setdefault(next((one for one in meant if one in TOOLS), meant[0]), Counter())
+        row["asks"] += 1
+        row["before"] += was
+        row["after"] += is_
+        if was and not is_:
+            lost.append(Lost(ask.text, " + ".join(meant), " + ".join(taken)))
+    kept = {name: Kept(row["asks"], row["before"], row["after"]) for name, row in sorted(counts.items())}
+    return Verdict(kept, tuple(_reasons(kept)), tuple(lost))
+
+
+def _read(reader: AskReader, asks: Sequence[OldAsk], what: str) -> Iterator[tuple[Part, ...]]:
+    return (reader.read(ask) for ask, _ in track(asks, f"old asks {what}"))
 
 
 def _reasons(kept: dict[str, Kept]) -> list[str]:
