@@ -26,9 +26,8 @@ HELD_OUT_EVERY = 5
 LEAST_LEARNT = 0.8
 """The share of the held-out examples that must get a call of their tool."""
 
-
 MOST_SHOWN = 20
-"""Of the lost asks so many are shown."""
+"""How many of the lost asks are shown."""
 
 
 def add_tool(

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mmedagent.networks.planner_added import AddedOutcome
-from mmedagent.networks.planner_net import TOOLS
 from mmedagent.networks.planner_text import BOX_WORD, POINT_WORD, AskText
+from mmedagent.protocol.cards import BUILT_IN
 from mmedagent.protocol.plan import Action
 from mmedagent.protocol.types import JsonObject
 
@@ -25,6 +25,11 @@ _TRAILING = re.compile(
 """What no name ends with: prepositions, conjunctions and pointing words."""
 
 _ARTICLES = re.compile(r"^(?:(?:the|a|an|any|all|every|each|some|of|this|that)\s+)+", re.IGNORECASE)
+
+_NO_LABEL = re.compile(
+    r"an?|the|not?|what|\w+thing|both|other|else|so|similar|just|is|are|was|did|does|do", re.IGNORECASE
+)
+"""What stands beside "or" and is no label."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Part:
 
     @property
     def wants_tool(self) -> bool:
-        return self.outcome in TOOLS or self.added is not None
+        return self.outcome in BUILT_IN or self.added is not None
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ def _located(ask: AskText, boxes_from: int | None) -> JsonObject | str:
 
 
 def _classified(part: Part) -> JsonObject:
-    names = part.names if len(part.names) != 1 else _alternatives(part.names[0], part.words)
+    names = _alternatives(part.names[0], part.words) if part.task == "labels" and len(part.names) == 1 else part.names
     labels = _unique((_ARTICLES.sub("", name) for name in names), MAX_NAME)[:MAX_LABELS]
     if len(labels) >= 2:
         return {"labels": [*labels]}
@@ -191,8 +196,9 @@ def _alternatives(name: str, words: str) -> tuple[str, ...]:
     if " " in name:
         return (name,)
     before = re.search(rf"([\w-]+) or {re.escape(name)}\b", words)
-    after = re.search(rf"\b{re.escape(name)} or (?!(?:not?|what|any|some|other|else)\b)([\w-]+)", words)
-    return tuple(one for one in (before and before[1], name, after and after[1]) if one)
+    after = re.search(rf"\b{re.escape(name)} or ([\w-]+)", words)
+    others = [match[1] if match and not _NO_LABEL.fullmatch(match[1]) else "" for match in (before, after)]
+    return tuple(one for one in (others[0], name, others[1]) if one)
 
 
 def _consulted(part: Part) -> JsonObject | str:

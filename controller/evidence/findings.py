@@ -93,9 +93,13 @@ class FindingSources:
         return score >= stated_from or _WITH_NUMBER.match(self.answer.text, place.end) is not None
 
     def _quoted(self, place: Place, source: Source) -> Passage | None:
-        """The tool's own text, where the sentence is from there."""
+        """The tool's text that has the sentence of a name, or what stands there behind a heading."""
         sentence = self.answer.sentence_at(place.start)
-        own = self.answer.text[sentence.start : sentence.end].partition(" [")[0].rpartition(": ")[2].strip(" \n“”")
+        said = self.answer.text[sentence.start : sentence.end].partition(" [")[0]
+        own = said.rpartition(": ")[2]
+        if place.start < sentence.start + len(said) - len(own):
+            return None
+        own = own.strip(" \n“”")
         passages = (one for one in source.fields.texts if own in one.text)
         return next(passages, None) if len(own) > len(place.text) else None
 

@@ -49,7 +49,7 @@ def _matched(like: str, word: str) -> str:
 def _meant(part: Part, known: Sequence[Part]) -> Part:
     if part.outcome == "again":
         return _repeated(part, known)
-    if _may_be_answered(part) and _answered(part, known):
+    if _may_be_answered(part) and _answered(part, known) and (part.refers == "before" or _names_again(part, known)):
         return replace(part, outcome="recall")
     if part.outcome not in TOOLS or part.refers == "nothing":
         return part
@@ -84,6 +84,11 @@ def _may_be_answered(part: Part) -> bool:
     """Whether a part may be about an earlier result: "how big is it?", "Back to the liver: what did it measure?"."""
     is_open = part.outcome in NAMED and not part.names
     return is_open and (part.refers == "before" or part.runner_up == "recall")
+
+
+def _names_again(part: Part, known: Sequence[Part]) -> bool:
+    said = part.words.casefold()
+    return any(name.casefold() in said for one in known for name in one.names)
 
 
 def _answered(part: Part, known: Sequence[Part]) -> bool:

@@ -9,11 +9,11 @@ from mmedagent.model_worker.compact import talk
 from mmedagent.model_worker.compact.context import in_context, refers_back
 from mmedagent.model_worker.compact.looking import Look, LookAnswerer
 from mmedagent.model_worker.compact.questions import ABOUT_NAMES, NO_TOOLS, Question
-from mmedagent.model_worker.compact.quotations import heeded
+from mmedagent.model_worker.compact.quotations import QuotationReader
 from mmedagent.networks.planner_net import HARMLESS
 from mmedagent.networks.planner_parts import Part
 from mmedagent.networks.planner_reader import AskReader
-from mmedagent.networks.planner_text import AskText, read_ask_text
+from mmedagent.networks.planner_text import AskText, FrameSize
 from mmedagent.protocol.card import ToolCard
 from mmedagent.protocol.invocation import ImageRef
 from mmedagent.protocol.plan import PlannerRequest
@@ -59,17 +59,16 @@ class RequestReader:
     """Reads the last message of the user, and the ones before it for what it refers to."""
 
     def __init__(self, asks: AskReader, looker: LookAnswerer, threshold: float) -> None:
-        self._asks = asks
+        self._asks = QuotationReader(asks, threshold)
         self._looker = looker
         self._threshold = threshold
 
     def read(self, request: PlannerRequest, frame: PixelArray | None) -> Reading:
         size = (request.image.width, request.image.height) if request.image is not None else None
-        asks = [read_ask_text(message.text, size) for message in request.messages if message.role == "user"]
-        *before, ask = asks[-MAX_ASKS:] or [AskText("")]
-        parts = heeded(self._asks.read(ask), ask, self._asks, self._threshold)
+        *before, text = [message.text for message in request.messages if message.role == "user"][-MAX_ASKS:] or [""]
+        ask, parts = self._asks.read(text, size)
         if any(refers_back(part) for part in parts):
-            parts = in_context(parts, self._known(before))
+            parts = in_context(parts, self._known(before, size))
         if request.image is None:
             return Reading(ask, parts)
         parts = _without_tools(parts, ask)
@@ -105,11 +104,11 @@ class RequestReader:
         seen = self._looker.of_another_kind(card.modalities, frame, image)
         return talk.other_kind(card.name, card.modalities[0], seen) if seen else ""
 
-    def _known(self, asks: Sequence[AskText]) -> list[Part]:
+    def _known(self, texts: Sequence[str], size: FrameSize | None) -> list[Part]:
         """The parts of the asks before, oldest first, each in the context of those before it."""
         known: list[Part] = []
-        for ask in asks:
-            known += in_context(self._asks.read(ask), known)
+        for text in texts:
+            known += in_context(self._asks.read(text, size)[1], known)
         return known
 
     def _taken_for_question(self, part: Part) -> Part:

@@ -112,6 +112,7 @@ def test_a_name_in_a_quoted_passage_rests_on_the_passage_whatever_was_looked_for
     (quoted, *_) = claims("Anaemia, Overview: “The spleen filters blood. It can swell.” [1]", later)[1:]
     assert (quoted.text, quoted.supported, quoted.field) == ("spleen", True, "/passages/0/text")
     assert unsupported("The spleen is enlarged. [1]", later) == ["spleen"]
+    assert unsupported("Cancer: It can swell. [1]", later) == ["Cancer"]
 
 
 def test_of_several_earlier_sources_one_must_fit() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mmedagent.model_worker.compact.context import in_context, other_side
@@ -40,6 +42,7 @@ def only(part: Part, *earlier: Part) -> Part:
         (Part("grounded_segmentation", "how big?", refers="before"), (BOX,), "recall", ()),
         (MEASURED, (LIVER,), "recall", ()),
         (MEASURED, (PNEUMONIA,), "grounded_segmentation", ()),
+        (MEASURED, (replace(LIVER, names=("spleen",)),), "grounded_segmentation", ()),
         (OUTLINE_IT, (), "grounded_segmentation", ()),
         (NOT_IT, (LIVER,), "grounded_segmentation", ("spleen",)),
         (Part("classification", "is that normal?", task="finding", refers="before"), (), "classification", ()),
